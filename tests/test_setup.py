@@ -1,0 +1,1033 @@
+"""The set-up that every generated service ships, run for real on a tiny service.
+
+Python, uv, pip, git and the signals are the real ones. The service and its packages are toys,
+and a package index on this machine serves them, so that it can also be down, slow or lying.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import contextlib
+import hashlib
+import importlib
+import io
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from jinja2 import Environment
+
+from dev import TEMPLATE
+
+SCRIPTS = TEMPLATE / "scripts"
+# The oldest and the newest tools that a developer may have are those of this environment.
+UV = shutil.which(
+    "uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+)
+GIT = shutil.which("git")
+
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and modes are those of POSIX")
+
+# Each toy does at `$TOY_<NAME>` what the real one does when something goes wrong.
+BEHAVE = """
+import os, pathlib, sys, time
+def behave(name):
+    how = os.environ.get("TOY_" + name)
+    if how == "hang":
+        pathlib.Path(os.environ["TOY_MARK"]).write_text(str(os.getpid()))
+        time.sleep(60)
+    elif how:
+        sys.exit(how)
+    print("password of", name, "is", os.environ.get("TOY_LEAK", "secret"))
+"""
+ALEMBIC = """
+import pathlib, sys
+from toybox import behave
+assert sys.argv[1:] == ["upgrade", "head"], sys.argv
+behave("ALEMBIC")
+database = pathlib.Path("var/app.db")
+database.exists() or database.touch()
+"""
+UVICORN = """
+import http.server, json, pathlib, os, sys
+from toybox import behave
+import app.main
+behave("UVICORN")
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        ready = self.path == "/readyz" and pathlib.Path("var/superuser").exists()
+        self.send_response(int(os.environ.get("TOY_STATUS", 200 if ready else 503)))
+        self.end_headers()
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+INIT_DB = """
+import json, os, pathlib
+from toybox import behave
+behave("INIT_DB")
+assert pathlib.Path("var/app.db").exists(), "not migrated"
+superuser = pathlib.Path("var/superuser")
+superuser.exists() or superuser.touch()
+"""
+PACKAGES = {
+    "toybox": {"toybox.py": BEHAVE},
+    "alembic": {"alembic/__init__.py": "", "alembic/__main__.py": ALEMBIC},
+    "uvicorn": {"uvicorn/__init__.py": "", "uvicorn/__main__.py": UVICORN},
+}
+# A program that hangs when its arguments have a word, and else is the real one.
+WRAPPER = """#!{python}
+import os, pathlib, sys, time
+if "{word}" in sys.argv and os.environ.get("TOY_{name}") == "hang":
+    for path in filter(None, [os.environ.get("TOY_LEAVES")]):
+        pathlib.Path(path).mkdir(parents=True)
+    pathlib.Path(os.environ["TOY_MARK"]).write_text(str(os.getpid()))
+    time.sleep(60)
+os.execv("{real}", ["{real}", *sys.argv[1:]])
+"""
+
+
+def make_wheel(name: str, files: dict[str, str]) -> bytes:
+    info = f"{name}-1.0.dist-info"
+    files = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = []
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as wheel:
+        for path, text in files.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
+            record.append(f"{path},sha256={digest.decode()},{len(text.encode())}\n")
+            wheel.writestr(zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0)), text)
+        record.append(f"{info}/RECORD,,\n")
+        wheel.writestr(zipfile.ZipInfo(f"{info}/RECORD", (2026, 1, 1, 0, 0, 0)), "".join(record))
+    return content.getvalue()
+
+
+WHEELS = {name: make_wheel(name, files) for name, files in PACKAGES.items()}
+FORGED = {name: make_wheel(name, {f"{name}.py": "forged = True\n"}) for name in PACKAGES}
+
+
+@dataclass
+class Index:
+    """A package index, and what is wrong with it."""
+
+    address: str = ""
+    trouble: str = ""
+    asked: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        self.asked.set()
+        if self.trouble == "hang":
+            self.released.wait(60)
+        if self.trouble == "503":
+            return 503, b"out of order"
+        _, kind, name, *_ = [*path.split("/"), "", ""]
+        wheels = FORGED if self.trouble == "forged" else WHEELS
+        if kind == "simple" and name in wheels:
+            file = f"{name}-1.0-py3-none-any.whl"
+            return 200, f'<a href="/files/{name}/{file}">{file}</a>'.encode()
+        if kind == "files" and name in wheels:
+            return 200, wheels[name]
+        return 404, b""
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    index = Index()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = index.answer(self.path)
+            with contextlib.suppress(OSError):  # who asked may have been killed
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815 - the name is given
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    index.address = f"http://127.0.0.1:{server.server_port}/simple/"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield index
+    index.released.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@dataclass
+class Service:
+    """A toy service in a folder, and the environment in which it is set up."""
+
+    root: Path
+    index: Index
+    env: dict[str, str]
+
+    @property
+    def script(self) -> Path:
+        return self.root / "scripts" / "setup_environment.py"
+
+    def set_up(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.run([sys.executable, str(self.script), *arguments], **env)
+
+    def run(self, command: Sequence[str], **env: str) -> subprocess.CompletedProcess[str]:
+        """Run it in a terminal's stead, from another folder."""
+        result = subprocess.run(
+            command,
+            cwd=self.root.anchor,
+            env={**self.env, **env},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        assert "Traceback" not in result.stdout + result.stderr, result.stdout + result.stderr
+        return result
+
+    def resume(self, output: str, **env: str) -> None:
+        """Run the one command that the output names, and expect it to finish the work."""
+        result = self.run(shlex.split(command_in(output)), **env)
+        assert result.returncode == 0, result.stdout
+        self.check_complete()
+
+    def check_complete(self) -> None:
+        assert (self.root / "var/superuser").exists()
+        assert not (self.root / ".venv/unfinished-setup").exists()
+        leftovers = [path.name for path in (self.root / "var").iterdir()]
+        assert sorted(leftovers) == ["app.db", "setup.log", "superuser"]
+
+    def settings(self) -> dict[str, str]:
+        lines = (self.root / ".env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+
+    def git(self, *arguments: str) -> str:
+        assert GIT is not None
+        command = [GIT, *arguments]
+        return subprocess.run(
+            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=True
+        ).stdout
+
+    def snapshot(self) -> dict[str, tuple[int, str]]:
+        """Everything but the log, which tells of the last run, and what Python compiles."""
+        return {
+            str(path.relative_to(self.root)): (
+                path.stat().st_mtime_ns,
+                hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+            )
+            for path in sorted(self.root.rglob("*"))
+            if path.name not in {"setup.log", "var", "__pycache__"} and path.suffix != ".pyc"
+        }
+
+
+def command_in(output: str) -> str:
+    _, found, rest = output.partition("with this command:\n\n    ")
+    assert found, output
+    return rest.partition("\n")[0]
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("caches")
+    return {"UV_CACHE_DIR": str(folder / "uv"), "PIP_CACHE_DIR": str(folder / "pip")}
+
+
+def write_program(path: Path, real: str, word: str, name: str) -> None:
+    path.write_text(WRAPPER.format(python=sys.executable, real=real, word=word, name=name))
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def service(tmp_path: Path, index: Index, caches: dict[str, str]) -> Service:
+    """A toy service that can be set up with uv and git."""
+    root = tmp_path / "it's a 'sérvice' $HOME"
+    shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    for path, text in {
+        ".gitignore": ".env\n/.venv/\n/var/\n__pycache__/\n",
+        "example.env": (
+            "# Keep me.\nENVIRONMENT=development\nSECRET_KEY=\n# DATABASE_URL=\n"
+            "FIRST_SUPERUSER_EMAIL=a@example.com\nFIRST_SUPERUSER_PASSWORD=\n"
+        ),
+        "app/__init__.py": "",
+        "app/main.py": "",
+        "app/db/__init__.py": "",
+        "app/db/init_db.py": INIT_DB,
+        "requirements.txt": requirements("alembic", "uvicorn"),
+        "requirements-dev.txt": requirements("toybox"),
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    assert UV is not None
+    assert GIT is not None
+    if os.name == "nt":
+        shutil.copy(UV, programs)
+        programs_and_git = os.pathsep.join([str(programs), str(Path(GIT).parent)])
+    else:
+        write_program(programs / "uv", UV, "venv", "UV")
+        write_program(programs / "git", GIT, "commit", "GIT")
+        programs_and_git = str(programs)
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "UV_", "PYTHON", "TOY_"))
+    }
+    env |= {
+        **caches,
+        "PATH": programs_and_git,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": index.address,
+        "PIP_RETRIES": "0",
+        "UV_NO_CONFIG": "1",
+        "UV_DEFAULT_INDEX": index.address,
+        "UV_HTTP_RETRIES": "0",
+        "TOY_MARK": str(tmp_path / "mark"),
+    }
+    return Service(root, index, env)
+
+
+@pytest.fixture
+def pip_only(service: Service) -> Service:
+    programs = Path(service.env["PATH"].split(os.pathsep)[0])
+    for program in programs.glob("uv*"):
+        program.unlink()
+    return service
+
+
+def requirements(*names: str) -> str:
+    hashes = {name: hashlib.sha256(WHEELS[name]).hexdigest() for name in names}
+    return "".join(f"{name}==1.0 --hash=sha256:{digest}\n" for name, digest in hashes.items())
+
+
+@pytest.fixture(scope="session")
+def setup() -> Iterator[ModuleType]:
+    """The modules of the template's scripts folder, without a trace of this in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        patch.syspath_prepend(str(SCRIPTS))
+        yield importlib.import_module("setup_environment")
+        for name in ("setup_environment", "first_commit", "checkout"):
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def checkout(setup: ModuleType) -> ModuleType:
+    return sys.modules["checkout"]
+
+
+# --- the whole way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_sets_up_everything(
+    service: Service, installer: str, request: pytest.FixtureRequest
+) -> None:
+    if installer == "pip":
+        request.getfixturevalue("pip_only")
+    result = service.set_up("--init-git")
+    assert result.returncode == 0, result.stdout
+    service.check_complete()
+    lines = result.stdout.splitlines()
+    assert [line[:5] for line in lines[:7]] == [f"[{number}/7]" for number in range(1, 8)]
+    assert lines[2].startswith(f"[3/7] Installing packages with {installer} ... ")
+    assert all(" s" in line.partition(" ... ")[2] for line in lines[:7])
+    assert "The service is set up" in result.stdout
+    assert f"cd {shlex.quote(str(service.root))}" in result.stdout
+    assert str(service.root / ".env") in result.stdout
+    assert "with this command" not in result.stdout
+    assert service.git("rev-list", "--count", "--all").strip() == "1"
+    assert service.git("branch", "--show-current").strip() == "main"
+    assert service.git("status", "--porcelain") == ""
+
+
+def test_env_file_is_the_example_with_secrets(service: Service) -> None:
+    old_mask = os.umask(0)
+    try:
+        service.set_up("--skip", "venv", "install", "migrate", "superuser", "prove")
+    finally:
+        os.umask(old_mask)
+    settings = service.settings()
+    key, password = settings.pop("SECRET_KEY"), settings.pop("FIRST_SUPERUSER_PASSWORD")
+    assert len(key) >= 64
+    assert len(password) >= 24
+    assert settings == {"ENVIRONMENT": "development", "FIRST_SUPERUSER_EMAIL": "a@example.com"}
+    text = (service.root / ".env").read_text()
+    blanked = text.replace(f"SECRET_KEY={key}", "SECRET_KEY=").replace(password, "")
+    assert blanked == (service.root / "example.env").read_text()
+    if os.name != "nt":
+        assert (service.root / ".env").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_env_file_keeps_line_endings(
+    setup: ModuleType, checkout: ModuleType, tmp_path: Path, newline: str
+) -> None:
+    example = newline.join(["A=1", "SECRET_KEY=", "FIRST_SUPERUSER_PASSWORD= ", "B=2", ""])
+    (tmp_path / "example.env").write_bytes(example.encode())
+    setup.write_env(checkout.Checkout(tmp_path))
+    text = (tmp_path / ".env").read_bytes().decode()
+    assert text.count(newline) == text.count("\n") == 4
+    assert text.startswith(f"A=1{newline}SECRET_KEY=")
+    assert text.endswith(f"{newline}B=2{newline}")
+
+
+def test_env_file_is_private_from_its_beginning(
+    setup: ModuleType, checkout: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "example.env").write_text("SECRET_KEY=\nFIRST_SUPERUSER_PASSWORD=\n")
+    flags_and_modes = []
+
+    def spy(path: Path, flags: int, mode: int) -> int:
+        flags_and_modes.append((bool(flags & os.O_EXCL), mode))
+        return real_open(path, flags, mode)
+
+    real_open = os.open
+    monkeypatch.setattr(os, "open", spy)
+    setup.write_env(checkout.Checkout(tmp_path))
+    assert flags_and_modes == [(True, 0o600)]
+
+
+def test_an_example_without_the_secrets_is_an_error(
+    setup: ModuleType, checkout: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "example.env").write_text("SECRET_KEY=changeme\nFIRST_SUPERUSER_PASSWORD=\n")
+    with pytest.raises(checkout.Failed, match="SECRET_KEY"):
+        setup.write_env(checkout.Checkout(tmp_path))
+    assert not (tmp_path / ".env").exists()
+
+
+def test_setting_up_twice_changes_nothing(service: Service) -> None:
+    assert service.set_up("--init-git").returncode == 0
+    before = service.snapshot()
+    service.index.trouble = "503"  # nothing is asked for
+    result = service.set_up("--init-git")
+    assert result.returncode == 0, result.stdout
+    assert service.snapshot() == before
+    assert result.stdout.count("(kept: ") == 3
+    assert "commits already" in result.stdout
+
+
+def test_new_requirements_are_installed(service: Service) -> None:
+    (service.root / "requirements-dev.txt").write_text("")
+    assert service.set_up("--skip", "migrate", "superuser", "prove").returncode == 0
+    (service.root / "requirements-dev.txt").write_text(requirements("toybox"))
+    venv = (service.root / ".venv").stat().st_ino
+    assert service.set_up().returncode == 0
+    assert (service.root / ".venv").stat().st_ino == venv
+
+
+@posix
+def test_works_with_a_strict_umask(service: Service) -> None:
+    old_mask = os.umask(0o077)
+    try:
+        result = service.set_up("--init-git")
+    finally:
+        os.umask(old_mask)
+    assert result.returncode == 0, result.stdout
+    service.check_complete()
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_output_is_plain(service: Service, locale: str) -> None:
+    """Not a terminal, no locale: no colours, and nothing but the path is beyond ASCII."""
+    result = service.set_up(LC_ALL=locale, FORCE_COLOR="1", CLICOLOR_FORCE="1")
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.replace("\N{LATIN SMALL LETTER E WITH ACUTE}", "").isascii()
+    assert "\x1b" not in result.stdout + (service.root / "var/setup.log").read_text("utf-8")
+
+
+@posix
+def test_goes_on_when_nobody_reads(service: Service) -> None:
+    with subprocess.Popen(
+        [sys.executable, service.script], env=service.env, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 0
+    service.check_complete()
+
+
+# --- the caller's environment ------------------------------------------------------------------
+
+
+def test_nothing_of_the_callers_environment_gets_in(service: Service, tmp_path: Path) -> None:
+    for name, text in {
+        "pyproject.toml": "[tool.uv.workspace]\nmembers = ['*']\n[tool.uv]\nno-index = true\n",
+        "uv.toml": "required-version = '==0.0.1'\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    del service.env["UV_NO_CONFIG"]
+    elsewhere = str(tmp_path / "elsewhere")
+    result = service.set_up(
+        VIRTUAL_ENV=elsewhere,
+        PYTHONPATH=elsewhere,
+        PYTHONHOME="",
+        PYTHONSAFEPATH="1",
+        PYTHONWARNINGS="error",
+        PIP_TARGET=elsewhere,
+        PIP_USER="1",
+        PIP_NO_DEPS="1",
+        UV_PROJECT_ENVIRONMENT=elsewhere,
+        UV_PYTHON="3.1",
+        UV_SYSTEM_PYTHON="1",
+        UVICORN_PORT="1",
+        GIT_DIR=elsewhere,
+        DATABASE_URL="postgresql://other:project@db/x",
+        secret_key="too short",
+    )
+    assert result.returncode == 0, result.stdout
+    service.check_complete()
+    assert not Path(elsewhere).exists()
+    assert "your shell sets DATABASE_URL, secret_key" in result.stdout
+    assert "too short" not in result.stdout
+
+
+def test_clean_environment_keeps_what_reaches_the_index(checkout: ModuleType) -> None:
+    kept = {
+        "PATH": "/bin",
+        "HTTPS_PROXY": "http://proxy",
+        "SSL_CERT_FILE": "/ca.pem",
+        "PIP_INDEX_URL": "https://index",
+        "PIP_CERT": "/ca.pem",
+        "UV_DEFAULT_INDEX": "https://index",
+        "UV_INDEX_COMPANY_PASSWORD": "x",
+        "UV_CACHE_DIR": "/cache",
+        "GIT_AUTHOR_EMAIL": "a@example.com",
+        "GIT_CONFIG_GLOBAL": "/gitconfig",
+        "PGHOST": "db",
+    }
+    dropped = dict.fromkeys(
+        [
+            *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "__PYVENV_LAUNCHER__"),
+            *("PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "UV_PROJECT", "UV_PYTHON"),
+            *("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "ALEMBIC_CONFIG", "WEB_CONCURRENCY"),
+            *("SECRET_KEY", "database_url"),
+        ],
+        "x",
+    )
+    cleaned = checkout.clean_environment({**kept, **dropped}, ["SECRET_KEY", "database_url"])
+    assert {name: cleaned[name] for name in kept} == kept
+    assert not set(dropped) & set(cleaned)
+
+
+# --- what goes wrong ---------------------------------------------------------------------------
+
+
+def break_off(index: Index, service: Service) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    service.env["PIP_INDEX_URL"] = service.env["UV_DEFAULT_INDEX"] = f"http://127.0.0.1:{port}/"
+
+
+TROUBLES: dict[str, tuple[Callable[[Index, Service], object], str]] = {
+    "offline": (break_off, "the package registry can't be reached"),
+    "503": (
+        lambda index, _: setattr(index, "trouble", "503"),
+        "the package registry answers with an error",
+    ),
+    "forged": (lambda index, _: setattr(index, "trouble", "forged"), "its hash differs"),
+}
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_registry_in_trouble(
+    service: Service, trouble: str, installer: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if installer == "pip":
+        request.getfixturevalue("pip_only")
+    good = dict(service.env)
+    service.env["UV_CACHE_DIR"] = service.env["PIP_CACHE_DIR"] = str(tmp_path / "empty")
+    cause, reason = TROUBLES[trouble]
+    cause(service.index, service)
+    result = service.set_up("--init-git")
+    assert result.returncode == 1
+    assert "at step 3: Installing packages" in result.stdout
+    assert reason in result.stdout
+    assert "[4/7]" not in result.stdout
+    # The commit does not need the packages.
+    assert service.git("rev-list", "--count", "--all").strip() == "1"
+    assert "--init-git" not in command_in(result.stdout)
+    if installer == "pip" and trouble != "offline":
+        return  # the rest is the same, and slow
+    settings = service.settings()
+    service.index.trouble = ""
+    service.resume(result.stdout, **good)
+    assert service.settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("trouble", "step", "reason"),
+    [
+        ({"TOY_ALEMBIC": "no such table"}, 4, "no such table"),
+        ({"TOY_INIT_DB": "database or disk is full"}, 5, "no space is left on the disk"),
+        ({"TOY_UVICORN": "Address already in use"}, 6, "the service stopped: Address already"),
+    ],
+    ids=["migrate", "superuser", "prove"],
+)
+def test_failing_step(service: Service, trouble: dict[str, str], step: int, reason: str) -> None:
+    result = service.set_up(**trouble)
+    assert result.returncode == 1
+    assert f"at step {step}: " in result.stdout
+    assert reason in result.stdout
+    assert f"[{step + 1}/6]" not in result.stdout
+    service.resume(result.stdout)
+
+
+def test_hashes_are_required(service: Service) -> None:
+    (service.root / "requirements-dev.txt").write_text("toybox==1.0\n")
+    result = service.set_up()
+    assert result.returncode == 1
+    assert "at step 3: " in result.stdout
+    assert "hash" in result.stdout
+
+
+def test_service_that_is_never_ready(
+    setup: ModuleType,
+    checkout: ModuleType,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert service.set_up("--skip", "prove").returncode == 0
+    monkeypatch.setattr(setup, "SECONDS_TO_START", 0.5)
+    project = checkout.Checkout(service.root)
+    project.environment["TOY_STATUS"] = "500"
+    with pytest.raises(checkout.Failed, match="GET /readyz: 500"):
+        setup.prove(project)
+
+
+def test_secrets_are_nowhere_but_in_env(service: Service) -> None:
+    assert service.set_up("--init-git").returncode == 0
+    password = service.settings()["FIRST_SUPERUSER_PASSWORD"]
+    result = service.set_up(TOY_LEAK=f"{password} https://me:{'pass'}word@index/")
+    log = (service.root / "var/setup.log").read_text()
+    assert "password of ALEMBIC is *** https://***@index/" in log
+    assert password not in log + result.stdout
+    failed = service.set_up(TOY_ALEMBIC=f"wrong password {password}")
+    assert password not in failed.stdout + (service.root / "var/setup.log").read_text()
+    if os.name != "nt":
+        assert (service.root / "var/setup.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_python_that_is_too_old(
+    setup: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    service: Service,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(setup, "ROOT", service.root)
+    monkeypatch.setattr(setup, "OLDEST_PYTHON", (99, 1))
+    monkeypatch.setattr(setup, "NEWER_PYTHONS", ("python99.2", "python99.1"))
+    assert setup.main([]) == 1
+    output = capsys.readouterr().out
+    assert "it needs Python 99.1 or newer, and this is 3." in output
+    assert command_in(output).startswith("python99.1 ")
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
+def test_scripts_are_the_same_rendered_and_parse_on_old_pythons(path: Path) -> None:
+    source = path.read_text("utf-8")
+    ast.parse(source, feature_version=(3, 8))
+    markers = {
+        "block_start_string": "# {%",
+        "comment_start_string": "# {#",
+        "comment_end_string": "#}",
+        "keep_trailing_newline": True,
+    }
+    assert Environment(**markers).from_string(source).render() == source  # type: ignore[arg-type] # noqa: S701 - not HTML
+    assert source.isascii()
+
+
+def test_a_folder_that_is_no_environment_is_left_alone(service: Service) -> None:
+    (service.root / ".venv").mkdir()
+    (service.root / ".venv/letter.txt").write_text("mine")
+    result = service.set_up()
+    assert result.returncode == 1
+    assert "is not a virtual environment; move it away" in result.stdout
+    assert (service.root / ".venv/letter.txt").read_text() == "mine"
+
+
+@posix
+def test_a_link_to_a_folder_is_left_alone(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "shared/pyvenv.cfg").parent.mkdir()
+    (tmp_path / "shared/pyvenv.cfg").touch()
+    (service.root / ".venv").symlink_to(tmp_path / "shared")
+    result = service.set_up()
+    assert result.returncode == 1
+    assert "move it away" in result.stdout
+    assert (tmp_path / "shared/pyvenv.cfg").exists()
+
+
+def test_an_environment_that_somebody_made_is_used(service: Service) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", service.root / ".venv"], check=True
+    )
+    (service.root / ".venv/mine").touch()
+    assert service.set_up().returncode == 0
+    assert (service.root / ".venv/mine").exists()
+
+
+@pytest.mark.parametrize("damage", ["moved", "interpreter gone", "interpreter broken"])
+def test_a_broken_environment_is_made_again(service: Service, damage: str) -> None:
+    assert service.set_up().returncode == 0
+    (service.root / ".venv/old").touch()
+    if damage == "moved":
+        service.root = service.root.rename(service.root.with_name("moved"))
+    else:
+        scripts = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+        python = service.root / ".venv" / scripts
+        python.unlink()
+        if damage == "interpreter broken":
+            python.write_text("")
+    result = service.set_up()
+    assert result.returncode == 0, result.stdout
+    assert not (service.root / ".venv/old").exists()
+
+
+def test_environment_of_uv_gets_pip_when_uv_is_gone(service: Service) -> None:
+    assert service.set_up("--skip", "migrate", "superuser", "prove").returncode == 0
+    (service.root / "requirements-dev.txt").write_text(requirements("toybox") + "# new\n")
+    for program in Path(service.env["PATH"].split(os.pathsep)[0]).glob("uv*"):
+        program.unlink()
+    result = service.set_up()
+    assert result.returncode == 0, result.stdout
+
+
+# --- interrupted -------------------------------------------------------------------------------
+
+# What hangs, and the number of the step in which it does.
+HANGS = {
+    "UV": 2,
+    "index": 3,
+    "ALEMBIC": 4,
+    "INIT_DB": 5,
+    "UVICORN": 6,
+    "GIT": 7,
+}
+
+
+def start_and_hang(service: Service, what: str, tmp_path: Path) -> subprocess.Popen[str]:
+    env = {**service.env, f"TOY_{what}": "hang"}
+    if what == "UV":
+        env["TOY_LEAVES"] = str(service.root / ".venv/bin/half")
+    if what == "index":
+        service.index.trouble = "hang"
+        env["UV_CACHE_DIR"] = str(tmp_path / "empty")
+    process = subprocess.Popen(
+        [sys.executable, service.script, "--init-git"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    mark = tmp_path / "mark"
+    deadline = time.monotonic() + 60
+    while not (service.index.asked.is_set() if what == "index" else mark.exists()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def is_running(mark: Path) -> bool:
+    """Tell whether the process of that number runs still."""
+    if not mark.exists() or not mark.read_text():
+        return False
+    try:
+        os.kill(int(mark.read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@posix
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [
+        *((what, "Ctrl-C") for what in HANGS),
+        *((what, how) for what in ("index", "UVICORN") for how in ("SIGINT", "SIGTERM")),
+    ],
+)
+def test_interrupted_and_resumed(service: Service, what: str, how: str, tmp_path: Path) -> None:
+    process = start_and_hang(service, what, tmp_path)
+    if how == "Ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.Signals[how])
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert f"at step {HANGS[what]}: " in output
+    assert "it was interrupted" in output
+    assert f"[{HANGS[what] + 1}/7]" not in output
+    assert not is_running(tmp_path / "mark")
+    assert not (service.root / ".git").exists()
+    settings = service.settings()
+    service.index.trouble = ""
+    service.resume(output)
+    assert service.settings() == settings
+    assert service.git("rev-list", "--count", "--all").strip() == "1"
+
+
+@posix
+@pytest.mark.parametrize("what", HANGS)
+def test_killed_and_resumed(service: Service, what: str, tmp_path: Path) -> None:
+    process = start_and_hang(service, what, tmp_path)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    settings = service.settings()
+    service.index.trouble = ""
+    result = service.set_up("--init-git")
+    assert result.returncode == 0, result.stdout
+    service.check_complete()
+    assert service.settings() == settings
+    assert service.git("rev-list", "--count", "--all").strip() == "1"
+
+
+@posix
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "changed"])
+def test_half_installed_environment_is_made_again(
+    service: Service, is_new: bool, tmp_path: Path
+) -> None:
+    if not is_new:
+        assert service.set_up("--skip", "migrate", "superuser", "prove").returncode == 0
+        (service.root / "requirements.txt").write_text(requirements("uvicorn", "alembic"))
+        service.index.asked.clear()
+    process = start_and_hang(service, "index", tmp_path)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    (service.root / ".venv/half").touch()
+    service.index.trouble = ""
+    assert service.set_up().returncode == 0
+    assert not (service.root / ".venv/half").exists()
+
+
+@posix
+@pytest.mark.parametrize("what", ["SIGINT", "SIGKILL"])
+def test_interrupted_while_env_is_written(
+    setup: ModuleType, checkout: ModuleType, tmp_path: Path, what: str
+) -> None:
+    """The file is there in full or not at all."""
+    (tmp_path / "example.env").write_text("SECRET_KEY=\nFIRST_SUPERUSER_PASSWORD=\n")
+    code = f"""
+import os, signal, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, {str(SCRIPTS)!r})
+import pathlib, setup_environment
+replace = pathlib.Path.replace
+def interrupted(self, target):
+    if target.name == ".env":
+        os.kill(os.getpid(), signal.{what})
+    return replace(self, target)
+pathlib.Path.replace = interrupted
+setup_environment.ROOT = pathlib.Path({str(tmp_path)!r})
+sys.exit(setup_environment.main(["--skip", "venv", "install", "migrate", "superuser", "prove"]))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert result.returncode in {130, -9}
+    assert not (tmp_path / ".env").exists()
+    assert setup.write_env(checkout.Checkout(tmp_path)) == ""
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_child_that_does_not_end_is_killed(
+    checkout: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "SECONDS_TO_STOP", 0.2)
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    with checkout.Checkout(tmp_path).started(sys.executable, "-c", stubborn) as child:
+        while not child.output():
+            time.sleep(0.01)
+    assert child.process.returncode == (1 if os.name == "nt" else -signal.SIGKILL)
+
+
+# --- git ---------------------------------------------------------------------------------------
+
+ONLY_GIT = ["--init-git", "--skip", "venv", "install", "migrate", "superuser", "prove"]
+
+
+def test_commit_holds_no_secret(service: Service) -> None:
+    assert service.set_up("--init-git").returncode == 0
+    committed = service.git("ls-files").splitlines()
+    assert "scripts/setup_environment.py" in committed
+    assert not [name for name in committed if name.startswith((".env", ".venv", "var"))]
+    contents = service.git("grep", "-h", "", "HEAD")
+    for name in ("SECRET_KEY", "FIRST_SUPERUSER_PASSWORD"):
+        assert service.settings()[name] not in contents
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reason"),
+    [
+        (".gitignore", "/var/\n", "git does not ignore .env"),
+        (".gitignore", ".env\n", "git does not ignore var/"),
+        ("notes.txt", "my password: {FIRST_SUPERUSER_PASSWORD}", "notes.txt holds a secret"),
+    ],
+)
+def test_secrets_are_not_committed(
+    service: Service, path: str, text: str, reason: str, tmp_path: Path
+) -> None:
+    """Not even when the owner's own settings of git would hide the mistake."""
+    (tmp_path / "ignored").write_text(".env\nvar/\n")
+    service.env["GIT_CONFIG_GLOBAL"] = str(tmp_path / "gitconfig")
+    (tmp_path / "gitconfig").write_text(
+        f"[user]\nname = T\nemail = t@example.com\n[core]\nexcludesFile = {tmp_path / 'ignored'}\n"
+    )
+    service.set_up(*ONLY_GIT[1:])
+    (service.root / path).write_text(text.format(**service.settings()))
+    result = service.set_up(*ONLY_GIT)
+    assert result.returncode == 1
+    assert reason in result.stdout
+    assert not (service.root / ".git").exists()
+
+
+def test_commit_ignores_hooks_and_signing(service: Service, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("pre-commit", "prepare-commit-msg"):  # --no-verify leaves the second one in
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    service.env["GIT_CONFIG_GLOBAL"] = str(tmp_path / "gitconfig")
+    (tmp_path / "gitconfig").write_text(
+        f"[user]\nname = T\nemail = t@example.com\n[core]\nhooksPath = {hooks}\n"
+        f"[init]\ntemplateDir = {tmp_path}\ndefaultBranch = other\n"
+        "[commit]\ngpgSign = true\ntemplate = /nowhere\n[gpg]\nprogram = /nowhere\n"
+    )
+    result = service.set_up(*ONLY_GIT)
+    assert result.returncode == 0, result.stdout
+    assert service.git("log", "--format=%D").strip() == "HEAD -> main"
+    assert not (service.root / ".git/hooks").exists()
+
+
+def test_new_repository_without_a_commit_is_used(service: Service) -> None:
+    service.git("init", "-q", "-b", "trunk")
+    result = service.set_up(*ONLY_GIT)
+    assert result.returncode == 0, result.stdout
+    assert service.git("log", "--format=%D").strip() == "HEAD -> trunk"
+
+
+def skipped_git(service: Service, reason: str) -> None:
+    result = service.set_up(*ONLY_GIT)
+    assert result.returncode == 0, result.stdout
+    assert f"Making the first commit: {reason}" in result.stdout
+
+
+def test_no_repository_inside_another(service: Service, tmp_path: Path) -> None:
+    subprocess.run([str(GIT), "init", "-q", tmp_path], check=True)
+    skipped_git(service, f"this folder is inside another repository, {tmp_path}")
+    assert not (service.root / ".git").exists()
+
+
+def test_no_git(service: Service) -> None:
+    service.env["PATH"] = str(service.root)
+    skipped_git(service, "git is not installed")
+
+
+def test_git_that_does_not_work(service: Service) -> None:
+    if os.name == "nt":
+        pytest.skip("a program that is a script")
+    program = Path(service.env["PATH"]) / "git"
+    program.write_text("#!/bin/sh\necho 'xcrun: error: no developer tools' >&2; exit 1\n")
+    skipped_git(service, "git says: xcrun: error: no developer tools")
+
+
+def test_no_identity(service: Service, tmp_path: Path) -> None:
+    service.env["GIT_CONFIG_GLOBAL"] = str(tmp_path / "none")
+    service.env["EMAIL"] = "guess@example.com"  # git would make up a name to go with it
+    skipped_git(service, "git does not know who you are")
+    assert not (service.root / ".git").exists()
+    assert not (service.root / "var/repository.draft").exists()
+
+
+def test_identity_of_the_environment(service: Service, tmp_path: Path) -> None:
+    service.env |= {
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "none"),
+        **{f"GIT_{role}_NAME": "T" for role in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{role}_EMAIL": "t@example.com" for role in ("AUTHOR", "COMMITTER")},
+    }
+    assert service.set_up(*ONLY_GIT).returncode == 0
+    assert service.git("log", "--format=%an <%ae>").strip() == "T <t@example.com>"
+
+
+# --- small parts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("", "it ended without a message"),
+        ("one\ntwo\n\nthree\n", "two three"),
+        (
+            "The virtual environment was not created successfully because ensurepip is not\n"
+            "available.  On Debian/Ubuntu systems, you need to install the python3-venv\n",
+            "this Python can't make virtual environments",
+        ),
+        ("python: No module named venv", "this Python can't make virtual environments"),
+        ("[Errno 28] No space left on device: '/x'", "no space is left on the disk"),
+        ("OSError: [Errno 30] Read-only file system: '/x'", "the disk is read-only"),
+        ("PermissionError: [Errno 13] Permission denied: '/x'", "a file may not be read"),
+        ("  \u00d7 Failed\n  \u2570\u2500\u25b6 Hash mismatch for `x==1`", "its hash differs"),
+    ],
+)
+def test_explain(checkout: ModuleType, output: str, expected: str) -> None:
+    explanation = checkout.explain(output)
+    assert explanation.startswith(expected) or expected in explanation
+    assert explanation.isascii()
+
+
+def test_explain_is_short(checkout: ModuleType) -> None:
+    assert len(checkout.explain("x" * 10_000)) < 400
+
+
+def test_windows(
+    setup: ModuleType, checkout: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checkout, "WINDOWS", True)
+    root = tmp_path / "my service"
+    project = checkout.Checkout(root)
+    assert project.python == root / ".venv" / "Scripts" / "python.exe"
+    outcomes = [setup.Outcome(step, "done") for step in setup.STEPS]
+    lines = "\n".join(setup.summarise(project, outcomes, [], 1.0))
+    assert str(Path("Scripts/poe")) in lines
+    assert f'cd "{root}"' in lines
+
+
+def test_log_that_cannot_be_written_stops_nothing(checkout: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("not a folder")
+    checkout.Checkout(tmp_path).log("text")
+
+
+def test_nothing_asked_for(service: Service) -> None:
+    result = service.set_up(*ONLY_GIT[1:], "env")
+    assert result.returncode == 0
+    assert "Set it up with this command:" in result.stdout
+    assert not (service.root / "var").exists()
+    service.resume(result.stdout)

@@ -1,0 +1,86 @@
+"""The template's own sources: they stay valid Python, and what they refer to exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev import COMMANDS, ROOT, TEMPLATE, clean_environment
+from hooks.post_gen_project import ONLY_WITH
+
+FILES = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
+PYTHON_FILES = [path for path in FILES if path.suffix == ".py"]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(TEMPLATE).as_posix()
+
+
+@pytest.mark.parametrize("command", COMMANDS["check"], ids=" ".join)
+def test_own_checks_pass(command: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=name_of)
+def test_raw_file_parses_without_jinja_in_its_imports(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            text = ast.get_source_segment(source, node) or ""
+            assert "{{" not in text, text
+
+
+def test_no_block_in_default_delimiters() -> None:
+    """Those would be copied into the generated service as they stand."""
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<!# )\{%", text), name_of(path)
+        assert not re.search(r"(?<!# )\{#", text), name_of(path)
+
+
+def test_blocks_are_balanced() -> None:
+    for path in FILES:
+        words = re.findall(r"# \{%[-+]?\s*(\w+)", path.read_text(encoding="utf-8"))
+        assert words.count("if") == words.count("endif"), name_of(path)
+
+
+def test_files_of_one_answer_exist() -> None:
+    paths = [path for paths in ONLY_WITH.values() for path in paths]
+
+    assert [path for path in paths if not (TEMPLATE / path).exists()] == []
+    assert len(set(paths)) == len(paths)
+
+
+def test_names_hold_no_conditions() -> None:
+    for path in FILES:
+        assert not set(name_of(path)) & set('{}%"<>|?*:\\'), path
+
+
+def test_no_file_is_git_ignored() -> None:
+    """Cookiecutter copies all that is there: caches too, and what only this checkout has."""
+    paths = [path.relative_to(ROOT).as_posix() for path in FILES]
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"],
+        cwd=ROOT,
+        input="\n".join(paths),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout == ""

@@ -1,0 +1,175 @@
+"""Pin the dependencies of the template and of the service that it generates.
+
+The service is pinned by its own task, `poe lock`, so the template ships exactly what an
+owner gets who locks again. What only one database needs is put into a condition.
+
+Without options, pins change only where a direct dependency changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+from dev import PYTHON, REQUIREMENTS, ROOT, TEMPLATE, clean_environment
+
+RUNTIME = "requirements.txt"
+DEVELOPMENT = "requirements-dev.txt"
+
+# Every pin must be installable from wheels alone on these. Macs with Intel processors are not
+# among them: argon2-cffi-bindings has no wheels for those any more and is compiled there.
+PYTHON_VERSIONS = ["3.11", "3.12", "3.13", "3.14"]
+PLATFORMS = [
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "aarch64-apple-darwin",
+    "x86_64-pc-windows-msvc",
+]
+
+
+def tool(*arguments: str, cwd: Path = ROOT) -> None:
+    """Run a tool of the template's environment; its output is shown only when it fails."""
+    done = subprocess.run(
+        [str(PYTHON), "-m", *arguments],
+        cwd=cwd,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout}")
+
+
+def render(database: str, folder: Path) -> Path:
+    """The service with default answers, without running the hooks."""
+    return Path(
+        cookiecutter(
+            str(ROOT),
+            no_input=True,
+            extra_context={"database": database},
+            default_config={"replay_dir": str(folder / "replay")},
+            output_dir=str(folder / database),
+            accept_hooks=False,
+        )
+    )
+
+
+def lock_service(
+    database: str, pins: dict[str, str], upgrade: list[str], folder: Path
+) -> dict[str, str]:
+    """Pin the service for one database, staying with the given pins where they fit."""
+    project = render(database, folder)
+    for name, text in pins.items():
+        (project / name).write_text(text, encoding="utf-8")
+    tool("poethepoet", "-C", str(project), "lock", *upgrade)
+    return {name: (project / name).read_text(encoding="utf-8") for name in (RUNTIME, DEVELOPMENT)}
+
+
+def lock_template(folder: Path, upgrade: list[str]) -> str:
+    output = folder / RUNTIME
+    if (REQUIREMENTS).exists():
+        output.write_bytes((REQUIREMENTS).read_bytes())
+    tool(
+        *("uv", "pip", "compile", "requirements.in", "--universal", "--python-version", "3.11"),
+        *("--generate-hashes", "--no-annotate", "--custom-compile-command", "python3 dev.py lock"),
+        *("--output-file", str(output), *upgrade),
+    )
+    return output.read_text(encoding="utf-8")
+
+
+def pinned(text: str) -> list[str]:
+    """The pins of a requirements file, each with its hashes."""
+    return re.findall(r"^[^\s#].*(?:\n .*)*\n", text, flags=re.MULTILINE)
+
+
+def merge(common: str, extended: str) -> str:
+    """The development pins of both databases: what only PostgreSQL has, in a condition."""
+    shared = pinned(common)
+    header = extended[: extended.index(pinned(extended)[0])]
+    lines = [header]
+    inside = False
+    for pin in pinned(extended):
+        if inside == (pin in shared):
+            lines.append(
+                "# {% endif %}\n"
+                if inside
+                else '# {% if cookiecutter.database == "postgresql" %}\n'
+            )
+            inside = not inside
+        lines.append(pin)
+    if inside:
+        lines.append("# {% endif %}\n")
+    if [pin for pin in pinned(extended) if pin in shared] != shared:
+        raise SystemExit("the databases need different versions of a development package")
+    return "".join(lines)
+
+
+def prove_wheels(requirements: list[Path], folder: Path) -> None:
+    """Resolve the pins for every supported machine, from wheels alone."""
+    files = [part for path in requirements for part in ("-r", str(path))]
+    for platform in PLATFORMS:
+        for version in PYTHON_VERSIONS:
+            print(f"  {platform}, Python {version}", flush=True)
+            tool(
+                *("uv", "pip", "install", "--dry-run", "--target", str(folder / "none")),
+                *("--python-platform", platform, "--python-version", version),
+                *("--only-binary", ":all:", "--require-hashes", *files),
+            )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="dev.py lock", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take new releases")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if a pin is out of date"
+    )
+    options = parser.parse_args()
+    upgrade = ["--upgrade"] if options.upgrade else []
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print("Pinning the service ...", flush=True)
+        # PostgreSQL has all that SQLite has: what it pins is what SQLite gets.
+        first = lock_service("postgresql", {}, upgrade, folder)
+        second = lock_service("sqlite", first, [], folder)
+        if first[RUNTIME] != second[RUNTIME]:
+            raise SystemExit("the runtime requirements differ between the databases")
+        print("Pinning the template ...", flush=True)
+        texts = {
+            TEMPLATE / RUNTIME: first[RUNTIME],
+            TEMPLATE / DEVELOPMENT: merge(second[DEVELOPMENT], first[DEVELOPMENT]),
+            REQUIREMENTS: lock_template(folder, upgrade),
+        }
+        print("Proving that there are wheels for all machines ...", flush=True)
+        for pins in ([first[RUNTIME], first[DEVELOPMENT]], [texts[REQUIREMENTS]]):
+            paths = [folder / f"{number}.txt" for number in range(len(pins))]
+            for path, text in zip(paths, pins, strict=True):
+                path.write_text(text, encoding="utf-8")
+            prove_wheels(paths, folder)
+
+    changed = [
+        path
+        for path, text in texts.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in changed:
+        print(
+            f"{'out of date' if options.check else 'changed'}: {path.relative_to(ROOT).as_posix()}"
+        )
+        if not options.check:
+            path.write_text(texts[path], encoding="utf-8", newline="\n")
+    if not changed:
+        print("Nothing has changed.")
+    return 1 if options.check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""/docs, from files of an installed package: it works without access to the internet."""
+
+from importlib.resources import files
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.requests import Request
+
+from app.core.config import PROJECT_NAME
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/docs")
+async def docs(request: Request) -> HTMLResponse:
+    root_path = request.scope.get("root_path", "").rstrip("/")
+    assets = f"{root_path}/docs/assets"
+    return get_swagger_ui_html(
+        openapi_url=f"{root_path}{request.app.openapi_url}",
+        title=PROJECT_NAME,
+        swagger_js_url=f"{assets}/swagger-ui-bundle.js",
+        swagger_css_url=f"{assets}/swagger-ui.css",
+        swagger_favicon_url=f"{assets}/favicon.png",
+    )
+
+
+def install_docs(app: FastAPI) -> None:
+    app.include_router(router)
+    assets = str(files("fastapi_offline") / "static")
+    app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")

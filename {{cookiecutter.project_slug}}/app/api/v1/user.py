@@ -1,0 +1,124 @@
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response, status
+
+from app.api.links import add_next_link
+from app.dependencies.current_user import CurrentLogin, CurrentSuperuser, CurrentUser
+from app.dependencies.services import AuthServiceDep, UserServiceDep
+from app.models.user import User
+from app.schemas.login import LoginRead
+from app.schemas.page import Page
+from app.schemas.user import (
+    PasswordChange,
+    UserAdminUpdate,
+    UserCreate,
+    UserListParams,
+    UserRead,
+    UserUpdate,
+)
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=UserRead,
+    responses={403: {}, 409: {"description": "The address is taken"}},
+)
+async def create_user(
+    body: UserCreate, users: UserServiceDep, request: Request, response: Response
+) -> User:
+    """Sign up. Open to anyone while ALLOW_SIGNUP is on; a mail asks to confirm the address."""
+    user = await users.sign_up(body)
+    response.headers["Location"] = request.url_for("read_user", user_id=user.id).path
+    return user
+
+
+@router.get("/me", response_model=UserRead)
+async def read_me(user: CurrentUser) -> User:
+    """The signed-in user."""
+    return user
+
+
+@router.patch(
+    "/me", response_model=UserRead, responses={409: {"description": "The address is taken"}}
+)
+async def update_me(body: UserUpdate, user: CurrentUser, users: UserServiceDep) -> User:
+    """Change oneself. A new address is unverified until it is confirmed."""
+    return await users.update(user, body)
+
+
+@router.delete(
+    "/me",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses={409: {"description": "This is the last active superuser"}},
+)
+async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
+    """Delete oneself, with all logins."""
+    await users.delete(user)
+
+
+@router.post(
+    "/me/password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses={403: {"description": "The current password is wrong"}},
+)
+async def change_password(body: PasswordChange, login: CurrentLogin, auth: AuthServiceDep) -> None:
+    """Set a new password. Ends every other login."""
+    await auth.change_password(login, body)
+
+
+@router.get("/me/logins")
+async def list_logins(login: CurrentLogin, auth: AuthServiceDep) -> list[LoginRead]:
+    """The active logins of the signed-in user, the newest first."""
+    return await auth.list_logins(login)
+
+
+@router.delete("/me/logins/{login_id}", status_code=status.HTTP_204_NO_CONTENT, responses={404: {}})
+async def end_login(login_id: UUID, login: CurrentLogin, auth: AuthServiceDep) -> None:
+    """End one of one's logins: its access and refresh tokens stop working at once."""
+    await auth.log_out(login_id, login.user_id)
+
+
+@router.get("", responses={403: {}})
+async def list_users(
+    params: Annotated[UserListParams, Query()],
+    _: CurrentSuperuser,
+    users: UserServiceDep,
+    request: Request,
+    response: Response,
+) -> Page[UserRead]:
+    """All users, a page at a time."""
+    page = await users.list(params)
+    add_next_link(request, response, page.next_cursor)
+    return page
+
+
+@router.get("/{user_id}", response_model=UserRead, responses={403: {}, 404: {}})
+async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserServiceDep) -> User:
+    """Any user."""
+    return await users.get(user_id)
+
+
+@router.patch(
+    "/{user_id}",
+    response_model=UserRead,
+    responses={403: {}, 404: {}, 409: {"description": "This is the last active superuser"}},
+)
+async def update_user(
+    user_id: UUID, body: UserAdminUpdate, _: CurrentSuperuser, users: UserServiceDep
+) -> User:
+    """Change the rights of any user. Deactivation ends all logins of the user."""
+    return await users.update_by_admin(user_id, body)
+
+
+@router.delete(
+    "/{user_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses={403: {}, 404: {}, 409: {"description": "This is the last active superuser"}},
+)
+async def delete_user(user_id: UUID, _: CurrentSuperuser, users: UserServiceDep) -> None:
+    """Delete any user, with all logins."""
+    await users.delete(await users.get(user_id))

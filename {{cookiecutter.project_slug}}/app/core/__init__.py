@@ -1,0 +1,1 @@
+"""Settings, errors, security and logging: what every layer may use."""

@@ -1,0 +1,175 @@
+"""Settings of the service, read from the environment and from `.env`; nothing else reads either."""
+
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    EmailStr,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT_NAME = "{{ cookiecutter.__project_name }}"
+PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"
+PROJECT_VERSION = "0.1.0"
+
+ROOT = Path(__file__).resolve().parents[2]
+VAR = ROOT / "var"
+"""What the service writes in development: the database and mails. Ignored by git."""
+
+MIN_SECRET_LENGTH = 32
+# Words that documentation and other templates use where a secret belongs.
+_PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
+
+# What hosting providers hand out, and the driver that the service uses for it.
+_ASYNC_DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    TEST = "test"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class SettingsError(SystemExit):
+    """The settings can't be used: ends the process with a message for a person, not a traceback."""
+
+
+def _with_async_driver(url: SecretStr) -> SecretStr:
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    if not separator or scheme not in _ASYNC_DRIVERS:
+        raise ValueError("must start with postgresql:// or sqlite:///")
+    return SecretStr(f"{_ASYNC_DRIVERS[scheme]}://{rest}")
+
+
+def _comma_separated(value: Any) -> Any:
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+DatabaseURL = Annotated[SecretStr, AfterValidator(_with_async_driver)]
+Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
+
+
+class Settings(BaseSettings):
+    """Each field is an environment variable of the same name in upper case; example.env explains them."""
+
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env",
+        env_ignore_empty=True,
+        extra="ignore",  # the environment holds variables of other programs
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    # Production unless said otherwise: a forgotten variable must not open what development allows.
+    environment: Environment = Environment.PRODUCTION
+
+    database_url: DatabaseURL | None = None
+    database_pool_size: int = Field(default=15, ge=1)
+    database_pool_timeout: float = Field(default=5, gt=0)
+
+    secret_key: SecretStr
+    allow_signup: bool = True
+    access_token_minutes: int = Field(default=15, ge=1)
+    refresh_token_days: int = Field(default=30, ge=1)
+    first_superuser_email: EmailStr | None = None
+    first_superuser_password: SecretStr | None = None
+
+    docs_enabled: bool = True
+    cors_origins: Annotated[list[Origin], NoDecode] = []
+    frontend_url: HttpUrl = HttpUrl("http://localhost:3000")
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1)
+
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
+    email_from: EmailStr = "noreply@example.com"
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        return _comma_separated(value)
+
+    @property
+    def is_deployed(self) -> bool:
+        return self.environment in {Environment.STAGING, Environment.PRODUCTION}
+
+    @model_validator(mode="after")
+    def _refuse_what_only_development_may(self) -> Self:
+        if not self.is_deployed:
+            return self
+        problems = [
+            *_weakness("SECRET_KEY", self.secret_key, MIN_SECRET_LENGTH),
+            *_weakness("FIRST_SUPERUSER_PASSWORD", self.first_superuser_password, 12),
+        ]
+        if self.database_url is None:
+            problems.append("DATABASE_URL: is missing")
+        if self.smtp_host is None:
+            problems.append("SMTP_HOST: is missing; the service sends mail")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def _weakness(name: str, secret: SecretStr | None, min_length: int) -> list[str]:
+    if secret is None:
+        return []
+    value = secret.get_secret_value()
+    if len(value) < min_length or len(set(value)) < min_length // 3:
+        return [f"{name}: is too short or too simple; it needs {min_length} random characters"]
+    if any(word in value.lower() for word in _PLACEHOLDERS):
+        return [f"{name}: is a placeholder, not a secret"]
+    return []
+
+
+def load_settings(**values: Any) -> Settings:
+    """Read the settings; *values* take precedence over the environment and `.env`.
+
+    Raises SettingsError, which names each variable that is wrong but never its value.
+    """
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False):
+            message = problem["msg"].removeprefix("Value error, ")
+            name = str(problem["loc"][0]).upper() if problem["loc"] else ""
+            if problem["type"] == "missing":
+                message = "is missing or empty"
+            lines += [f"{name}: {message}"] if name else message.splitlines()
+        listing = "".join(f"  {line}\n" for line in lines)
+        raise SettingsError(
+            f"The service can't start with these settings:\n{listing}"
+            "Set them in the environment or in .env; example.env explains each of them.\n"
+            'A secret is made by: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+        ) from None
+
+
+@cache
+def get_settings() -> Settings:
+    return load_settings()

@@ -1,0 +1,131 @@
+"""Errors of the domain. They know no HTTP library, but carry what RFC 9457 needs to describe them."""
+
+from typing import ClassVar
+
+
+class AppError(Exception):
+    """A problem that the client is told about.
+
+    `slug`, `title` and `status` describe the kind of problem; the message (`detail`) describes this
+    one and must not repeat what the client sent.
+    """
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+    detail: ClassVar[str] = "Something went wrong."
+
+    constraint: ClassVar[str | None] = None
+    """The unique constraint whose violation means this error."""
+
+    keeps_changes: ClassVar[bool] = False
+    """Store what the request has written although it fails, as for a login that is being revoked."""
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+        super().__init__(detail or self.detail)
+        self.retry_after = retry_after
+
+
+class UnauthorizedError(AppError):
+    status = 401
+    slug = "not-authenticated"
+    title = "Not authenticated"
+    detail = "A valid access token is needed."
+
+
+class WrongCredentialsError(UnauthorizedError):
+    slug = "wrong-credentials"
+    title = "Wrong credentials"
+    detail = "The e-mail address or the password is wrong."
+
+
+class InvalidRefreshTokenError(UnauthorizedError):
+    slug = "invalid-refresh-token"
+    title = "Invalid refresh token"
+    detail = "The refresh token is unknown, expired or revoked."
+
+
+class RefreshTokenReusedError(InvalidRefreshTokenError):
+    """A spent token came back: somebody else may hold it, so the whole login is revoked."""
+
+    keeps_changes = True
+
+
+class ForbiddenError(AppError):
+    status = 403
+    slug = "forbidden"
+    title = "Forbidden"
+    detail = "This needs more rights than the account has."
+
+
+class WrongPasswordError(ForbiddenError):
+    slug = "wrong-password"
+    title = "Wrong password"
+    detail = "The current password is wrong."
+
+
+class SignupClosedError(ForbiddenError):
+    slug = "signup-closed"
+    title = "Sign-up is closed"
+    detail = "New accounts are made by an administrator."
+
+
+class NotFoundError(AppError):
+    status = 404
+    slug = "not-found"
+    title = "Not found"
+    detail = "There is nothing here."
+
+
+class ConflictError(AppError):
+    status = 409
+    slug = "conflict"
+    title = "Conflict"
+
+
+class EmailTakenError(ConflictError):
+    slug = "email-already-registered"
+    title = "E-mail already registered"
+    detail = "An account with this e-mail address exists."
+    constraint = "uq_users_email"
+
+
+class LastSuperuserError(ConflictError):
+    slug = "last-superuser"
+    title = "Last superuser"
+    detail = "The last active superuser can't be demoted, deactivated or deleted."
+
+
+class InvalidInputError(AppError):
+    """A value that only a service can judge; `field` names the member of the request's body."""
+
+    status = 422
+    slug = "validation-error"
+    title = "Validation error"
+
+    def __init__(self, detail: str, *, field: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class InvalidTokenError(AppError):
+    status = 422
+    slug = "invalid-token"
+    title = "Invalid token"
+    detail = "The token is wrong, expired or was used before."
+
+
+class InvalidCursorError(AppError):
+    status = 422
+    slug = "invalid-cursor"
+    title = "Invalid cursor"
+    detail = "The cursor is not one that this list gave out for this sort order."
+
+
+class UnavailableError(AppError):
+    """The service can't answer now, for reasons that pass."""
+
+    status = 503
+    slug = "unavailable"
+    title = "Service unavailable"
+    detail = "The service can't answer now. Try again shortly."

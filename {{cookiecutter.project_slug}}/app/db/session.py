@@ -1,0 +1,141 @@
+"""The engine and its sessions."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from app.core.config import VAR, Settings
+from app.db.local import local_database
+
+CONNECT_TIMEOUT_SECONDS = 2
+
+STATEMENT_TIMEOUT_SECONDS = 10
+"""A statement of the service that takes longer is given up (PostgreSQL)."""
+
+SQLITE_BUSY_SECONDS = 10
+"""How long a writer of SQLite waits for another one."""
+
+
+class ReadOnlySessionError(RuntimeError):
+    """Code that answers a GET tried to write."""
+
+
+class ReadOnlySession(Session):
+    """Refuses to write: a GET gets no transaction that could be committed."""
+
+    def flush(self, objects: Any = None) -> None:
+        if self.new or self.dirty or self.deleted:
+            raise ReadOnlySessionError("a GET or HEAD request must not change the database")
+        super().flush(objects)
+
+
+@event.listens_for(ReadOnlySession, "do_orm_execute")
+def _refuse_writes(state: ORMExecuteState) -> None:
+    if not state.is_select:
+        raise ReadOnlySessionError("a GET or HEAD request may only SELECT")
+
+
+def make_engine(url: URL, *, pool_size: int = 15, pool_timeout: float = 5) -> AsyncEngine:
+    """Make the engine of a service. At the most *pool_size* connections, and none beyond it for a
+    moment: under load, opening and closing connections costs more than waiting for one.
+    """
+    pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": pool_timeout}
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **pool)
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    return create_async_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_SECONDS,
+            "server_settings": {
+                "application_name": "{{ cookiecutter.project_slug }}",
+                "timezone": "UTC",
+                "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+                "idle_in_transaction_session_timeout": f"{2 * STATEMENT_TIMEOUT_SECONDS}s",
+            },
+        },
+        **pool,
+    )
+
+
+def make_migration_engine(url: URL) -> AsyncEngine:
+    """Make an engine for Alembic: one connection, and statements may take as long as they need."""
+    if url.get_backend_name() == "sqlite":
+        # Foreign keys stay off: to change a table, SQLite drops it and puts a copy in its place.
+        engine = create_async_engine(
+            url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_SECONDS}
+        )
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    # A migration that waits for a lock makes everybody behind it wait: it gives up instead.
+    return create_async_engine(
+        url, poolclass=NullPool, connect_args={"server_settings": {"lock_timeout": "10s"}}
+    )
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # Readers and a writer don't block each other.
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # Python's sqlite3 begins late, and a reader that turns writer can't wait for another writer:
+    # take the write lock first. Sessions that only read begin nothing.
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class Database:
+    """Makes sessions: `session()` writes in a transaction, `read_session()` only reads, without one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        # Objects stay readable after the commit: the response is made from them.
+        self.session = async_sessionmaker(engine, expire_on_commit=False)
+        self.read_session = async_sessionmaker(
+            engine.execution_options(isolation_level="AUTOCOMMIT"),
+            expire_on_commit=False,
+            sync_session_class=ReadOnlySession,
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator[Self]:
+        """Give the database of the settings; its connections are closed at the end."""
+        with database_url(settings) as url:
+            engine = make_engine(
+                url,
+                pool_size=settings.database_pool_size,
+                pool_timeout=settings.database_pool_timeout,
+            )
+            try:
+                yield cls(engine)
+            finally:
+                await engine.dispose()
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[URL]:
+    """Give the address of the database: DATABASE_URL, or else the database of this checkout."""
+    if settings.database_url is None:
+        with local_database(VAR) as url:
+            yield url
+    else:
+        yield make_url(settings.database_url.get_secret_value())

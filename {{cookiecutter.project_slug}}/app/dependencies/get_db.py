@@ -1,0 +1,48 @@
+"""Gives a route its database session. One request has one session and one transaction."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.exceptions import AppError
+from app.db.errors import to_app_error
+from app.db.session import Database
+
+_SAFE_METHODS = {"GET", "HEAD"}
+
+
+def get_database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+DatabaseDep = Annotated[Database, Depends(get_database)]
+
+
+async def get_db(request: Request, database: DatabaseDep) -> AsyncIterator[AsyncSession]:
+    """A session whose changes are committed when the route has returned, or else rolled back.
+
+    GET and HEAD get a session without a transaction, which refuses to write.
+    """
+    read_only = request.method in _SAFE_METHODS
+    try:
+        async with database.read_session() if read_only else database.session() as session:
+            try:
+                yield session
+            except AppError as error:
+                if error.keeps_changes:
+                    await session.commit()
+                raise
+            if not read_only:
+                await session.commit()
+    except Exception as error:
+        if (app_error := to_app_error(error)) is not None:
+            raise app_error from error
+        raise
+
+
+# scope="function": the commit comes before the response. With FastAPI's default scope it would
+# come after it, and a client would be told 201 of a commit that then fails.
+SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]

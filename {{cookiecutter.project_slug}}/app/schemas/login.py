@@ -1,0 +1,14 @@
+from datetime import datetime
+from uuid import UUID
+
+from app.schemas.base import ResponseSchema
+
+
+class LoginRead(ResponseSchema):
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    user_agent: str | None
+    ip_address: str | None
+    current: bool
+    """Whether the request was made with a token of this login."""

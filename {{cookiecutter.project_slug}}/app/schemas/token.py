@@ -1,0 +1,31 @@
+from typing import Literal
+
+from app.schemas.base import RequestSchema, ResponseSchema
+from app.schemas.types import Email, NewPassword
+
+
+class TokenRead(ResponseSchema):
+    """RFC 6749 section 5.1."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a scheme's name, not a secret
+    expires_in: int
+    """Seconds until the access token expires."""
+
+
+class RefreshRequest(RequestSchema):
+    refresh_token: str
+
+
+class EmailRequest(RequestSchema):
+    email: Email
+
+
+class EmailVerification(RequestSchema):
+    token: str
+
+
+class PasswordReset(RequestSchema):
+    token: str
+    new_password: NewPassword

@@ -1,0 +1,60 @@
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import MISSING, Field, SecretStr
+
+from app.schemas.base import RequestSchema, ResponseSchema
+from app.schemas.page import PageParams
+from app.schemas.types import Email, NewPassword, Text
+
+FullName = Annotated[Text, Field(min_length=1, max_length=200)]
+UserSort = Literal["created_at", "-created_at", "email", "-email"]
+
+
+class UserCreate(RequestSchema):
+    email: Email
+    password: NewPassword
+    full_name: FullName | None = None
+
+
+class UserUpdate(RequestSchema):
+    """What users may change of themselves. A member that is left out stays as it is."""
+
+    email: Email | MISSING = MISSING
+    full_name: FullName | MISSING | None = MISSING
+
+
+class PasswordChange(RequestSchema):
+    current_password: SecretStr
+    new_password: NewPassword
+
+
+class UserAdminUpdate(RequestSchema):
+    """What superusers may change of any user. A member that is left out stays as it is."""
+
+    is_active: bool | MISSING = MISSING
+    is_superuser: bool | MISSING = MISSING
+    is_verified: bool | MISSING = MISSING
+
+
+class UserListParams(PageParams):
+    q: Annotated[
+        Text | None,
+        Field(
+            min_length=1, max_length=254, description="Part of the e-mail address or of the name"
+        ),
+    ] = None
+    is_active: bool | None = None
+    sort: UserSort = "created_at"
+
+
+class UserRead(ResponseSchema):
+    id: UUID
+    email: str
+    full_name: str | None
+    is_active: bool
+    is_superuser: bool
+    is_verified: bool
+    created_at: datetime
+    updated_at: datetime

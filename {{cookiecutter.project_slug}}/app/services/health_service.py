@@ -1,0 +1,39 @@
+import asyncio
+import logging
+from functools import cache
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import ROOT
+from app.core.exceptions import UnavailableError
+from app.crud.revision import find_revision
+
+logger = logging.getLogger(__name__)
+
+DATABASE_TIMEOUT_SECONDS = 1
+
+
+@cache
+def head_revision() -> str | None:
+    """The newest revision in alembic/versions: the one that this code was written for."""
+    return ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head()
+
+
+class HealthService:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def check_ready(self) -> None:
+        """Raises UnavailableError unless the database answers in time and is at the head revision."""
+        try:
+            async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
+                revision = await find_revision(self._session)
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("The database does not answer", extra={"reason": type(error).__name__})
+            raise UnavailableError("The database does not answer.", retry_after=1) from None
+        if revision != head_revision():
+            logger.warning("The database is not at the head revision", extra={"revision": revision})
+            raise UnavailableError("The database is not migrated.", retry_after=5)

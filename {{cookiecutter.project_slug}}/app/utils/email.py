@@ -1,0 +1,127 @@
+"""Sends e-mail: through SMTP, or in development without SMTP_HOST into files under var/mail/."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from pathlib import Path
+
+import aiosmtplib
+import jinja2
+from uuid_utils.compat import uuid7
+
+from app.core.config import VAR, Settings
+
+logger = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "email"
+MAIL_DIRECTORY = VAR / "mail"
+SMTP_TIMEOUT_SECONDS = 10
+RETRY_DELAYS_SECONDS = (1, 5, 25)
+SHUTDOWN_GRACE_SECONDS = 5
+
+_environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    autoescape=jinja2.select_autoescape(["html"]),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """`template` names the pair of files `<template>.txt` and `<template>.html`."""
+
+    to: str
+    subject: str
+    template: str
+    context: Mapping[str, str]
+
+
+class Mailer:
+    """Delivers mails in the background, so that a slow or dead SMTP server delays no request."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        directory: Path = MAIL_DIRECTORY,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._retry_delays = retry_delays
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(self, mail: Mail) -> None:
+        """Begin to deliver the mail and return at once. A failure is tried again, then logged."""
+        task = asyncio.create_task(self._deliver(mail))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Give mails that are under way a moment to leave."""
+        if self._tasks:
+            _, pending = await asyncio.wait(self._tasks, timeout=SHUTDOWN_GRACE_SECONDS)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _deliver(self, mail: Mail) -> None:
+        message = self._compose(mail)
+        for delay in (*self._retry_delays, None):
+            try:
+                if self._settings.smtp_host is None:
+                    await asyncio.to_thread(self._write, message)
+                else:
+                    await self._send_by_smtp(self._settings.smtp_host, message)
+            except (aiosmtplib.SMTPException, OSError) as error:
+                # The error's text may quote the message, and with it a token.
+                reason = {"template": mail.template, "reason": type(error).__name__}
+                if delay is None:
+                    logger.error("A mail could not be sent", extra=reason)  # noqa: TRY400 -- no traceback, as above
+                else:
+                    logger.warning("A mail will be tried again", extra=reason)
+                    await asyncio.sleep(delay)
+            else:
+                return
+
+    def _compose(self, mail: Mail) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = self._settings.email_from
+        message["To"] = mail.to
+        message["Subject"] = mail.subject
+        message["Date"] = formatdate()
+        message["Message-ID"] = make_msgid(domain=self._settings.email_from.rpartition("@")[2])
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+        text, html = (
+            _environment.get_template(f"{mail.template}.{kind}").render(mail.context)
+            for kind in ("txt", "html")
+        )
+        message.set_content(text)
+        message.add_alternative(html, subtype="html")
+        return message
+
+    async def _send_by_smtp(self, host: str, message: EmailMessage) -> None:
+        settings = self._settings
+        password = settings.smtp_password
+        await aiosmtplib.send(
+            message,
+            hostname=host,
+            port=settings.smtp_port,
+            username=settings.smtp_username,
+            password=password.get_secret_value() if password else None,
+            use_tls=settings.smtp_tls == "tls",
+            start_tls=settings.smtp_tls == "starttls",
+            timeout=SMTP_TIMEOUT_SECONDS,
+        )
+
+    def _write(self, message: EmailMessage) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = self._directory / f"{uuid7()}.eml"
+        path.write_bytes(bytes(message))
+        logger.info(
+            "A mail was written to a file, as there is no SMTP_HOST", extra={"path": str(path)}
+        )

@@ -1,0 +1,51 @@
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from app.core.security import encode_access_token
+from app.db.session import Database
+from app.services.health_service import head_revision
+
+# A port that nobody listens on.
+NO_DATABASE = "postgresql://nobody:nothing@127.0.0.1:9/none"
+
+
+async def test_alive_and_ready(client: httpx2.AsyncClient) -> None:
+    for path in ("/livez", "/readyz"):
+        response = await client.get(path)
+        assert response.status_code == 200
+        assert response.json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("settings_values", [{"database_url": NO_DATABASE}])
+async def test_database_down(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/livez")).status_code == 200
+    token = encode_access_token(
+        app.state.settings.secret_key.get_secret_value(),
+        user_id=uuid4(),
+        login_id=uuid4(),
+        lifetime=timedelta(minutes=1),
+    )
+    for path in ("/readyz", "/api/v1/users/me"):
+        response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 503
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.headers["Retry-After"] == "1"
+
+
+async def test_database_behind(client: httpx2.AsyncClient, database: Database) -> None:
+    async with database.session.begin() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = 'older'"))
+    try:
+        response = await client.get("/readyz")
+        assert response.status_code == 503
+        assert response.json()["detail"] == "The database is not migrated."
+    finally:
+        async with database.session.begin() as session:
+            await session.execute(
+                text("UPDATE alembic_version SET version_num = :head"), {"head": head_revision()}
+            )

@@ -1,0 +1,127 @@
+"""Fixtures of all tests: a real database of their own, a real SMTP server, and the application.
+
+Nothing here reads the environment, `.env` or the database of development.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from aiosmtpd.smtp import SMTP
+from fastapi import FastAPI
+from sqlalchemy import URL
+
+from app.core.config import Settings
+from app.db.base import Base
+from app.db.local import local_database
+from app.db.session import Database, make_engine
+from app.main import create_app, lifespan
+from app.models.user import User
+from tests.support import Mailbox, TestSettings, alembic, bearer, log_in, sign_up
+
+
+@pytest.fixture(scope="session")
+def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def empty_database_url(shared_directory: Path, worker_id: str) -> Iterator[URL]:
+    """The database of this test process, as it was created."""
+    with local_database(shared_directory, f"test_{worker_id}", durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_database_url(empty_database_url: URL) -> URL:
+    """The same after `alembic upgrade head`: the tests use the schema that production gets."""
+    alembic(empty_database_url, "upgrade", "head")
+    return empty_database_url
+
+
+@pytest.fixture
+async def database(migrated_database_url: URL) -> AsyncIterator[Database]:
+    """The database, empty again after each test. Tests commit like the service does."""
+    engine = make_engine(migrated_database_url)
+    yield Database(engine)
+    async with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            await connection.execute(table.delete())
+    await engine.dispose()
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    box = Mailbox()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(box, hostname="localhost"), "127.0.0.1", 0
+    )
+    box.port = server.sockets[0].getsockname()[1]
+    yield box
+    server.close()
+
+
+@pytest.fixture
+def settings_values() -> dict[str, Any]:
+    """Settings that a test wants to be different; override this fixture."""
+    return {}
+
+
+@pytest.fixture
+def settings(
+    migrated_database_url: URL, mailbox: Mailbox, settings_values: dict[str, Any]
+) -> Settings:
+    values: dict[str, Any] = {
+        "environment": "test",
+        "database_url": migrated_database_url.render_as_string(hide_password=False),
+        "database_pool_size": 5,
+        "secret_key": "a key for tests that signs nothing else",
+        "smtp_host": "127.0.0.1",
+        "smtp_port": mailbox.port,
+        "smtp_tls": "none",
+    }
+    return TestSettings(**(values | settings_values))
+
+
+@pytest.fixture
+async def app(settings: Settings, database: Database) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    async with lifespan(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client without credentials."""
+    # Errors of the application answer 500, as they do for a real client.
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def user(client: httpx2.AsyncClient) -> dict[str, Any]:
+    """A user with the address ada@example.com."""
+    return await sign_up(client, "ada@example.com")
+
+
+@pytest.fixture
+async def user_headers(client: httpx2.AsyncClient, user: dict[str, Any]) -> dict[str, str]:
+    return bearer(await log_in(client, user["email"]))
+
+
+@pytest.fixture
+async def superuser_headers(client: httpx2.AsyncClient, database: Database) -> dict[str, str]:
+    """The credentials of root@example.com, a superuser."""
+    root = await sign_up(client, "root@example.com")
+    async with database.session.begin() as session:
+        account = await session.get(User, UUID(root["id"]))
+        assert account is not None
+        account.is_superuser = True
+    return bearer(await log_in(client, root["email"]))

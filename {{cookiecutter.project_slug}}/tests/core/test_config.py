@@ -1,0 +1,121 @@
+"""Settings: what is accepted, and how a person is told what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from app.core.config import ROOT, Settings, SettingsError, get_settings, load_settings
+
+GOOD = {
+    "environment": "production",
+    "database_url": "postgresql://user:pass@db.example.com/name",
+    "secret_key": "kCqz0aHn1UyyUWO6f1S8iQ0vAm2bqkYk5Jx3",
+    "smtp_host": "smtp.example.com",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the machine's variables nor this checkout's `.env`."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / ".env")
+
+
+def test_production() -> None:
+    assert load_settings(**GOOD).is_deployed
+
+
+def test_production_unless_said_otherwise() -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL: is missing"):
+        load_settings(secret_key=GOOD["secret_key"])
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "short-Xq7"),
+        ("SECRET_KEY", "a" * 64),
+        ("SECRET_KEY", "change-me-in-production-0123456789-abcdef"),
+        ("FIRST_SUPERUSER_PASSWORD", "Xq7"),
+        ("FIRST_SUPERUSER_PASSWORD", "Password1234567"),
+    ],
+)
+def test_weak_secret(environment: str, name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(**(GOOD | {"environment": environment, name.lower(): value}))
+    assert f"  {name}: is " in str(caught.value)
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "SMTP_HOST"])
+def test_missing_in_production(name: str) -> None:
+    values = {key: value for key, value in GOOD.items() if key != name.lower()}
+    with pytest.raises(SettingsError, match=f"{name}: is missing"):
+        load_settings(**values)
+
+
+def test_all_problems_at_once_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "testing-hidden")
+    monkeypatch.setenv("SMTP_PORT", "hidden")
+    monkeypatch.setenv("SECRET_KEY", "")
+    monkeypatch.setenv("CORS_ORIGINS", "*")
+    monkeypatch.setenv("DATABASE_URL", "mysql://hidden")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    message = str(caught.value)
+    for name in ("ENVIRONMENT", "SMTP_PORT", "SECRET_KEY", "CORS_ORIGINS", "DATABASE_URL"):
+        assert f"  {name}: " in message
+    assert "hidden" not in message
+
+
+def test_development_has_a_database_of_its_own() -> None:
+    settings = load_settings(environment="development", secret_key="short")
+    assert settings.database_url is None
+    assert not settings.is_deployed
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgres://u:p%25@h/n", "postgresql+asyncpg://u:p%25@h/n"),
+        ("postgresql://u:p@h/n", "postgresql+asyncpg://u:p@h/n"),
+        ("postgresql+asyncpg://u:p@h/n", "postgresql+asyncpg://u:p@h/n"),
+        ("sqlite:////data/app.db", "sqlite+aiosqlite:////data/app.db"),
+    ],
+)
+def test_database_url_of_hosting_providers(given: str, used: str) -> None:
+    url = load_settings(**(GOOD | {"database_url": given})).database_url
+    assert url is not None
+    assert url.get_secret_value() == used
+
+
+def test_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com, http://localhost:3000")
+    settings = load_settings(**GOOD)
+    assert settings.cors_origins == ["https://a.example.com", "http://localhost:3000"]
+
+
+def test_env_file(tmp_path: Path) -> None:
+    lines = [f'{name.upper()}="{value}"' for name, value in GOOD.items()]
+    (tmp_path / ".env").write_text("\n".join([*lines, "UNKNOWN=x", "LOG_LEVEL="]))
+    get_settings.cache_clear()
+    settings = get_settings()
+    assert settings.smtp_host == "smtp.example.com"
+    assert settings.log_level == "INFO"
+    assert get_settings() is settings
+    get_settings.cache_clear()
+
+
+def test_example_names_every_setting_and_its_default(tmp_path: Path) -> None:
+    text = (ROOT / "example.env").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    names = [line.partition("=")[0] for line in lines]
+    assert sorted(names) == sorted(name.upper() for name in Settings.model_fields)
+
+    (tmp_path / ".env").write_text(text)
+    example = load_settings(secret_key="x").model_dump()
+    default = load_settings(_env_file=None, environment="development", secret_key="x").model_dump()
+    different = {name for name in example if example[name] != default[name]}
+    assert different == {"first_superuser_email"}

@@ -1,0 +1,60 @@
+"""Logging, in a process of its own: it is global."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from app.core.config import ROOT
+
+SCRIPT = """
+import logging, sys
+import structlog
+from app.core.logging import configure_logging
+
+configure_logging("INFO", sys.argv[1])
+structlog.contextvars.bind_contextvars(request_id="abc")
+logging.getLogger("app.test").info("hello %s", "world", extra={"count": 3})
+logging.getLogger("uvicorn.error").info("started", extra={"color_message": "colours"})
+logging.getLogger("uvicorn.access").info("one line for a request is enough")
+logging.getLogger("app.test").debug("not at this level")
+try:
+    password = "local variable"
+    raise RuntimeError("failed")
+except RuntimeError:
+    logging.getLogger("app.test").exception("problem")
+"""
+
+
+def run(log_format: str) -> list[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT, log_format],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == ""
+    return result.stderr.splitlines()
+
+
+def test_json() -> None:
+    lines = [json.loads(line) for line in run("json")]
+    assert [line["event"] for line in lines] == ["hello world", "started", "problem"]
+    assert {line["request_id"] for line in lines} == {"abc"}
+    assert lines[0]["count"] == 3
+    assert lines[0]["level"] == "info"
+    assert lines[0]["logger"] == "app.test"
+    assert lines[0]["timestamp"].endswith("Z")
+    assert "color_message" not in lines[1]
+    assert "RuntimeError: failed" in lines[2]["exception"]
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_secrets_and_no_colours(log_format: str) -> None:
+    output = "\n".join(run(log_format))
+    assert "hello world" in output
+    assert "RuntimeError: failed" in output
+    assert "local variable" not in output.replace('password = "local variable"', "")
+    assert "\x1b" not in output

@@ -1,0 +1,62 @@
+"""What errors of either database mean, whichever of them this service uses."""
+
+import sqlite3
+
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.core.exceptions import EmailTakenError, UnavailableError
+from app.db.errors import to_app_error
+
+
+def postgres_error(sqlstate: str, constraint: str) -> Exception:
+    """Build an error as SQLAlchemy's asyncpg dialect raises it."""
+    cause = Exception("details")
+    cause.constraint_name = constraint  # type: ignore[attr-defined]  # as asyncpg does
+    error = Exception("translated")
+    error.sqlstate = sqlstate  # type: ignore[attr-defined]  # as the dialect does
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        postgres_error("23505", "uq_users_email"),
+        sqlite3.IntegrityError("UNIQUE constraint failed: users.email"),
+    ],
+)
+def test_known_unique_violation(cause: Exception) -> None:
+    assert isinstance(to_app_error(IntegrityError("INSERT", {}, cause)), EmailTakenError)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        postgres_error("23505", "uq_orders_number"),
+        postgres_error("23503", "uq_users_email"),
+        sqlite3.IntegrityError("UNIQUE constraint failed: orders.customer, orders.number"),
+        sqlite3.IntegrityError("FOREIGN KEY constraint failed"),
+    ],
+)
+def test_other_integrity_errors_are_bugs(cause: Exception) -> None:
+    assert to_app_error(IntegrityError("INSERT", {}, cause)) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("SELECT", {}, Exception()),
+        DBAPIError("SELECT", {}, Exception(), connection_invalidated=True),
+        PoolTimeoutError(),
+        ConnectionRefusedError(),
+    ],
+)
+def test_lost_database(error: Exception) -> None:
+    assert isinstance(to_app_error(error), UnavailableError)
+
+
+@pytest.mark.parametrize("error", [DBAPIError("SELECT", {}, Exception()), ValueError()])
+def test_bugs(error: Exception) -> None:
+    assert to_app_error(error) is None

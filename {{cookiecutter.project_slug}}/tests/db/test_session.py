@@ -1,0 +1,131 @@
+import asyncio
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, make_url, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.pool import NullPool
+
+from app.core.config import Settings
+from app.db import session as module
+from app.db.base import utc_now
+from app.db.session import (
+    Database,
+    ReadOnlySessionError,
+    database_url,
+    make_engine,
+    make_migration_engine,
+)
+from app.models import User
+from tests.support import TestSettings
+
+
+def user(email: str, **values: object) -> User:
+    return User(email=email, hashed_password="x", **values)
+
+
+async def test_database_refuses_addresses_in_two_cases(database: Database) -> None:
+    for addresses in (["ada@example.com", "ada@example.com"], ["Ada@example.com"]):
+        with pytest.raises(IntegrityError):
+            async with database.session.begin() as session:
+                session.add_all([user(address) for address in addresses])
+
+
+async def test_times_come_back_in_utc(database: Database) -> None:
+    there = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=2)))
+    async with database.session.begin() as session:
+        session.add(user("ada@example.com", created_at=there))
+    async with database.read_session() as session:
+        created_at = await session.scalar(select(User.created_at))
+    assert created_at == there
+    assert created_at is not None
+    assert created_at.tzinfo is UTC or created_at.utcoffset() == timedelta()
+
+
+async def test_times_need_a_zone(database: Database) -> None:
+    with pytest.raises(StatementError, match="time zone"):
+        async with database.session.begin() as session:
+            session.add(user("ada@example.com", created_at=datetime(2026, 1, 1)))  # noqa: DTZ001 -- on purpose
+
+
+async def test_update_moves_updated_at(database: Database) -> None:
+    before = utc_now()
+    async with database.session.begin() as session:
+        account = user("ada@example.com", updated_at=before - timedelta(days=1))
+        session.add(account)
+    async with database.session.begin() as session:
+        session.add(account)
+        account.full_name = "Ada"
+    # Read without asking the database again.
+    assert account.updated_at > before
+
+
+async def test_read_session_opens_no_transaction_and_refuses_to_write(database: Database) -> None:
+    async with database.read_session() as session:
+        session.add(user("ada@example.com"))
+        with pytest.raises(ReadOnlySessionError):
+            await session.flush()
+        session.expunge_all()
+        with pytest.raises(ReadOnlySessionError):
+            await session.execute(insert(User))
+        with pytest.raises(ReadOnlySessionError):
+            await session.execute(text("DELETE FROM users"))
+        assert (await session.scalars(select(User))).all() == []
+
+
+async def test_reader_does_not_wait_for_a_writer(database: Database) -> None:
+    async with database.session.begin() as writer:
+        writer.add(user("ada@example.com"))
+        await writer.flush()
+        async with database.read_session() as reader, asyncio.timeout(5):
+            assert (await reader.scalars(select(User))).all() == []
+
+
+async def test_writers_wait_for_each_other(database: Database) -> None:
+    async with database.session.begin() as session:
+        session.add(user("ada@example.com", full_name=""))
+
+    async def append() -> None:
+        async with database.session.begin() as session:
+            account = (await session.scalars(select(User).with_for_update())).one()
+            account.full_name = f"{account.full_name}x"
+
+    await asyncio.gather(*(append() for _ in range(10)))
+    async with database.read_session() as session:
+        assert await session.scalar(select(User.full_name)) == "x" * 10
+
+
+async def test_checkout_has_a_database_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(module, "VAR", tmp_path / "var")
+    values = settings.model_dump() | {"database_url": None}
+    with database_url(TestSettings(**values)) as url:
+        database = Database(make_engine(url))
+        async with database.read_session() as session:
+            assert await session.scalar(select(1)) == 1
+        await database.engine.dispose()
+
+
+async def test_sqlite(tmp_path: Path) -> None:
+    """The same code serves SQLite, whatever this service uses."""
+    url = make_url("sqlite+aiosqlite://").set(database=str(tmp_path / "app.db"))
+    engine = make_engine(url)
+    async with engine.begin() as connection:
+        assert await connection.scalar(text("PRAGMA foreign_keys")) == 1
+        assert await connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        await connection.execute(text("CREATE TABLE things (id INTEGER)"))
+        # A transaction has the write lock from its begin; reading begins none and doesn't wait.
+        async with Database(engine).read_session() as session, asyncio.timeout(5):
+            assert await session.scalar(select(1)) == 1
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite+aiosqlite:///app.db", "postgresql+asyncpg://user:password@127.0.0.1/app"]
+)
+async def test_migrations_have_no_pool(url: str) -> None:
+    engine = make_migration_engine(make_url(url))
+    assert isinstance(engine.pool, NullPool)
+    await engine.dispose()

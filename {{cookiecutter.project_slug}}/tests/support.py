@@ -1,0 +1,106 @@
+"""What tests and fixtures share."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import httpx2
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from alembic import command
+from alembic.config import Config
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from sqlalchemy import URL, Connection
+
+from app.core.config import ROOT, Settings
+from app.db.session import make_migration_engine
+
+PASSWORD = "correct horse battery staple"
+
+
+class TestSettings(Settings):
+    """Settings that come from the test alone."""
+
+    __test__ = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def alembic(url: URL, action: str, *arguments: str) -> None:
+    """Run one of Alembic's commands, such as `upgrade` with `head`, on a database."""
+
+    def run(connection: Connection) -> None:
+        config = Config(ROOT / "alembic.ini")
+        config.attributes["connection"] = connection
+        getattr(command, action)(config, *arguments)
+
+    async def connect_and_run() -> None:
+        engine = make_migration_engine(url)
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+        await engine.dispose()
+
+    asyncio.run(connect_and_run())
+
+
+@dataclass
+class Mailbox:
+    """What a real SMTP server has received."""
+
+    port: int = 0
+    messages: list[EmailMessage] = field(default_factory=list)
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 -- the name that aiosmtpd calls
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.messages.append(message_from_bytes(content, policy=policy.default))
+        return "250 OK"
+
+    async def wait_for(self, count: int) -> list[EmailMessage]:
+        """Wait until *count* mails have come in since the start of the test."""
+        async with asyncio.timeout(10):
+            while len(self.messages) < count:
+                await asyncio.sleep(0.01)
+        return self.messages
+
+
+def token_in(message: EmailMessage) -> str:
+    """The token of the link in a mail."""
+    body = message.get_body(("plain",))
+    assert body is not None
+    match = re.search(r"\?token=(\S+)", body.get_content())
+    assert match is not None
+    return match[1]
+
+
+async def sign_up(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
+    response = await client.post("/api/v1/users", json={"email": email, "password": PASSWORD})
+    assert response.status_code == 201, response.text
+    user: dict[str, Any] = response.json()
+    return user
+
+
+async def log_in(
+    client: httpx2.AsyncClient, email: str, password: str = PASSWORD
+) -> dict[str, Any]:
+    response = await client.post(
+        "/api/v1/auth/token", data={"username": email, "password": password}
+    )
+    assert response.status_code == 200, response.text
+    tokens: dict[str, Any] = response.json()
+    return tokens
+
+
+def bearer(tokens: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
