@@ -80,6 +80,8 @@ def clean_environment() -> dict[str, str]:
         if name not in FOREIGN_VARIABLES
         and (not name.startswith(("PIP_", "UV_")) or INSTALLER_VARIABLES.fullmatch(name))
     }
+    # pip trusts the certificates of the system, those of a company's proxy among them; uv shall too.
+    env.setdefault("UV_SYSTEM_CERTS", "1")
     # Tools of the template's environment, uv among them, are found first.
     env["PATH"] = os.pathsep.join(filter(None, [str(BIN), env.get("PATH")]))
     return env

@@ -65,28 +65,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the settings of whoever runs the tests out of them, and the tests out of those.
 
-    Caches of packages stay shared: filling them again is most of the time of a set-up.
+    The way to the package index and the caches of packages stay: filling those again would be
+    most of the time of a set-up.
     """
     home = tmp_path_factory.mktemp("home")
-    real_home = Path.home()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", real_home / ".cache"))
-    pip_settings = [
-        path
-        for path in (real_home / ".config/pip/pip.conf", real_home / ".pip/pip.conf")
-        if path.exists()
-    ]
+    config = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    kept = {
+        "PIP_CONFIG_FILE": config / "pip" / "pip.conf",
+        "UV_CONFIG_FILE": config / "uv" / "uv.toml",
+        "PIP_CACHE_DIR": cache / "pip",
+        "UV_CACHE_DIR": cache / "uv",
+    }
     with pytest.MonkeyPatch.context() as patch:
-        environment = clean_environment()
-        for name in set(os.environ) - set(environment):
-            patch.delenv(name)
+        clean = clean_environment()
         for name in [*os.environ]:
-            if name.startswith(("GIT_", "XDG_", "COOKIECUTTER_")):
+            if name not in clean or name.startswith(("GIT_", "XDG_", "COOKIECUTTER_")):
                 patch.delenv(name)
-        if "PIP_CONFIG_FILE" not in os.environ and pip_settings:
-            patch.setenv("PIP_CONFIG_FILE", str(pip_settings[0]))
-        if os.name != "nt":
-            patch.setenv("PIP_CACHE_DIR", os.environ.get("PIP_CACHE_DIR", str(cache / "pip")))
-            patch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(cache / "uv")))
+        patch.setenv("UV_SYSTEM_CERTS", clean["UV_SYSTEM_CERTS"])
+        for name, path in kept.items():
+            if name not in os.environ and path.exists():
+                patch.setenv(name, str(path))
         patch.setenv("HOME", str(home))
         patch.setenv("USERPROFILE", str(home))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")

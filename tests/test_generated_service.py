@@ -117,7 +117,7 @@ def call(
 def test_summary_says_how_to_go_on(service: Service) -> None:
     assert "The service is set up" in service.output
     assert f"cd {service.project}" in service.output
-    assert ".venv/bin/poe serve" in service.output
+    assert ".venv/bin/uvicorn app.main:app" in service.output
     assert str(service.project / ".env") in service.output
     assert "Skipped" not in service.output
     assert service.output.isascii()
@@ -143,6 +143,7 @@ def test_first_commit_holds_everything_but_secrets(service: Service) -> None:
         assert service.settings()[name] not in history
 
 
+@pytest.mark.parametrize("service", ["sqlite-uv", "postgresql-uv"], indirect=True)
 def test_own_checks_pass(service: Service) -> None:
     service.tool("poe", "check")
 

@@ -81,6 +81,24 @@ def test_every_dependency_of_the_template_is_pinned() -> None:
     assert_fits(direct, read_pins(REQUIREMENTS))
 
 
+@pytest.mark.parametrize("options", [[], ["--upgrade"]], ids=["lock", "upgrade"])
+def test_an_owner_can_lock_again(bake: Bake, options: list[str]) -> None:
+    command = [str(PYTHON), "-m", "poethepoet", "--dry-run", "lock", *options]
+    done = subprocess.run(
+        command,
+        cwd=bake({"database": "sqlite"}),
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    lines = (done.stdout + done.stderr).splitlines()
+    assert len(lines) == 2
+    for line, name in zip(lines, ["requirements.txt", "requirements-dev.txt"], strict=True):
+        assert line.endswith(" ".join([f"--output-file {name}", *options]))
+
+
 @pytest.mark.nightly
 def test_pins_are_what_the_lock_command_gives() -> None:
     command = [str(PYTHON), "-m", "tools.lock", "--check"]

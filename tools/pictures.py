@@ -84,7 +84,10 @@ def main() -> int:
         print("Generating a service ...", flush=True)
         command = ["cookiecutter", TEMPLATE_NAME]
         output = record([str(PYTHON), "-m", *command], folder, [PROJECT_NAME])
-        output = output.replace("\r\n", "\n").replace(str(folder), "~/code")
+        # No path of this machine: its Python is shown where most have theirs.
+        for shown, real in {"~/code": str(folder), "/usr": sys.base_prefix}.items():
+            output = output.replace(real, shown)
+        output = output.replace("\r\n", "\n")
         draw(f"{PROMPT}{' '.join(command)}\n{output.rstrip()}\n{PROMPT}", IMAGES / "generation.svg")
 
         print("Looking at its documentation ...", flush=True)

@@ -193,8 +193,8 @@ def install_packages(checkout: Checkout) -> str:
 
 def migrate(checkout: Checkout) -> str:
     # What is imported for the first time is compiled, which takes longer than the migration.
-    # Another process does that meanwhile for all that only the next steps need.
-    with checkout.started(checkout.python, "-c", "import app.main") as compiling:
+    # Another process does that meanwhile for what the migration does not need.
+    with checkout.started(checkout.python, "-c", "import fastapi, uvicorn") as compiling:
         checkout.run(checkout.python, "-m", "alembic", "upgrade", "head")
         compiling.process.wait()
     return ""
@@ -307,13 +307,13 @@ def summarise(
     if broken:
         rows.append(("details in", str(checkout.log_file)))
     if is_set_up:
-        poe = checkout.scripts.relative_to(checkout.root) / "poe"
+        scripts = checkout.scripts.relative_to(checkout.root)
         rows += [
             ("Start it", f"cd {quote([checkout.root])}"),
-            ("", f"{poe} serve"),
+            ("", f"{scripts / 'uvicorn'} app.main:app --reload"),
             ("then open", "http://127.0.0.1:8000/docs"),
             ("Sign in", f"FIRST_SUPERUSER_EMAIL and _PASSWORD are in {checkout.env_file}"),
-            ("Test it", f"{poe} check"),
+            ("Test it", f"{scripts / 'poe'} check"),
         ]
     for outcome in outcomes:
         if outcome.state == "skipped":

