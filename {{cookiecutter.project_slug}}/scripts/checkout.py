@@ -212,8 +212,15 @@ def clean_environment(environ: Mapping[str, str], shadowing: Sequence[str]) -> d
         if name not in FOREIGN_VARIABLES.union(shadowing)
         and (not name.startswith(FOREIGN_PREFIXES) or KEPT_VARIABLES.fullmatch(name))
     }
+    # UV_SYSTEM_CERTS: pip trusts the certificates of the system, those of a company among them.
     # PIP_USER: over a configuration file that says otherwise.
-    return {**kept, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", "PIP_USER": "0"}
+    return {
+        "UV_SYSTEM_CERTS": "1",
+        **kept,
+        "NO_COLOR": "1",
+        "PYTHONIOENCODING": "utf-8",
+        "PIP_USER": "0",
+    }
 
 
 def explain(output: str, causes: Mapping[str, str] = CAUSES) -> str:

@@ -193,8 +193,8 @@ def install_packages(checkout: Checkout) -> str:
 
 def migrate(checkout: Checkout) -> str:
     # What is imported for the first time is compiled, which takes longer than the migration.
-    # Another process does that meanwhile for what the migration does not need.
-    with checkout.started(checkout.python, "-c", "import fastapi, uvicorn") as compiling:
+    # Another process does that meanwhile for the service, from the other end.
+    with checkout.started(checkout.python, "-c", "import uvicorn, app.main") as compiling:
         checkout.run(checkout.python, "-m", "alembic", "upgrade", "head")
         compiling.process.wait()
     return ""

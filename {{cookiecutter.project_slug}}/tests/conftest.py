@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx2
 import pytest
 from aiosmtpd.smtp import SMTP
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy import URL
 
@@ -22,6 +23,15 @@ from app.db.session import Database, make_engine
 from app.main import create_app, lifespan
 from app.models.user import User
 from tests.support import Mailbox, TestSettings, alembic, bearer, log_in, sign_up
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashing() -> Iterator[None]:
+    """Hash with parameters that protect nothing, in a fraction of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
+        patch.setattr("app.core.security._hasher", hasher)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +99,25 @@ def settings(
     return TestSettings(**(values | settings_values))
 
 
+@pytest.fixture(scope="session")
+def apps() -> dict[str, FastAPI]:
+    """The applications so far. The first requests to a new one take longer than most tests."""
+    return {}
+
+
 @pytest.fixture
-async def app(settings: Settings, database: Database) -> AsyncIterator[FastAPI]:
-    app = create_app(settings)
+async def app(
+    settings: Settings,
+    settings_values: dict[str, Any],
+    database: Database,
+    apps: dict[str, FastAPI],
+) -> AsyncIterator[FastAPI]:
+    """The application, started for this test. Its own state begins anew with each start."""
+    key = repr(settings_values)
+    if key not in apps:
+        apps[key] = create_app(settings)
+    app = apps[key]
+    app.state.settings = settings
     async with lifespan(app):
         yield app
 

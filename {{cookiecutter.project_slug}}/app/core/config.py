@@ -17,8 +17,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-PROJECT_NAME = "{{ cookiecutter.__project_name }}"
-PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"
+PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
+PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
 PROJECT_VERSION = "0.1.0"
 
 ROOT = Path(__file__).resolve().parents[2]

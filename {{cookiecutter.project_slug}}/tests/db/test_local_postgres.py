@@ -22,6 +22,9 @@ import pytest
 from app.db import local_postgres as module
 from app.db.local_postgres import LocalPostgresError, local_postgres
 
+# Starting servers takes its time, and the module changes seldom.
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[2]
 NOT_ON_WINDOWS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such thing")
 
@@ -82,7 +85,7 @@ def start_user(directory: Path) -> Iterator[Callable[..., subprocess.Popen[str]]
     with ExitStack() as stack:
 
         def start(**options: Any) -> subprocess.Popen[str]:
-            process = subprocess.Popen(  # noqa: S603 -- runs the text above
+            process = subprocess.Popen(
                 [sys.executable, "-c", USER, directory],
                 cwd=PROJECT,
                 stdin=subprocess.PIPE,
@@ -294,7 +297,7 @@ def test_ctrl_c_in_the_terminal_spares_the_server_of_others(
 @NOT_ON_WINDOWS
 def test_fork(directory: Path) -> None:
     command = [sys.executable, "-c", FORK, str(directory)]
-    subprocess.run(command, cwd=PROJECT, check=True, timeout=60)  # noqa: S603 -- runs the text above
+    subprocess.run(command, cwd=PROJECT, check=True, timeout=60)
     assert not is_running(directory)
 
 
