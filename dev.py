@@ -2,8 +2,10 @@
 
 python3 dev.py try [name=value ...]   generate a service from this checkout and start it
 python3 dev.py test [pytest options]  run the template's tests
-python3 dev.py check                  lint, formatting and types of the template itself
+python3 dev.py check                  lint, formatting, types and workflows of the template itself
 python3 dev.py lock [--upgrade]       pin the dependencies again (--check: only compare)
+python3 dev.py benchmark              how long a generation takes, beside an empty template
+python3 dev.py release VERSION        check that all is ready, and tag a release
 python3 dev.py pictures               make the pictures of the README again
 """
 
@@ -30,6 +32,7 @@ TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 # A cache would lie in that folder, and be copied to every service.
 RUFF = ["--quiet", "--no-cache", "--config", "pyproject.toml"]
 SOURCES = ["dev.py", "hooks", "tests", "tools"]
+SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in TEMPLATE.glob("scripts/*.py"))
 
 COMMANDS = {
     "try": [["-m", "tools.try_service"]],
@@ -42,8 +45,13 @@ COMMANDS = {
         ["-m", "ruff", "check", *RUFF, "--select=B,E4,E7,E9,F,W", "--ignore=F811", TEMPLATE.name],
         ["-m", "ruff", "format", *RUFF, "--check", TEMPLATE.name],
         ["-m", "mypy"],
+        # What runs on the machines of those who generate a service uses nothing that Windows lacks.
+        ["-m", "mypy", "--platform=win32", "dev.py", "hooks", *SCRIPTS],
+        ["zizmor", "--quiet", "--offline", "--pedantic", ".github"],
     ],
     "lock": [["-m", "tools.lock"]],
+    "benchmark": [["-m", "tools.benchmark"]],
+    "release": [["-m", "tools.release"]],
     "pictures": [["-m", "tools.pictures"]],
 }
 
@@ -109,6 +117,13 @@ def run(command: list[str], cwd: Path = ROOT) -> int:
             process.wait()
 
 
+def in_environment(command: list[str]) -> list[str]:
+    """Complete a command of COMMANDS: options are for Python, others are programs beside it."""
+    if command[0].startswith("-"):
+        return [str(PYTHON), *command]
+    return [str(BIN / command[0]), *command[1:]]
+
+
 def stop(message: str) -> SystemExit:
     return SystemExit(f"dev.py: {message}")
 
@@ -157,7 +172,7 @@ def main(arguments: list[str]) -> int:
     name, *options = arguments
     make_environment()
     for command in COMMANDS[name]:
-        code = run([str(PYTHON), *command, *options])
+        code = run([*in_environment(command), *options])
         if code != 0:
             return code
     return 0

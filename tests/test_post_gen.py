@@ -97,7 +97,7 @@ def test_the_table_knows_only_answers_that_exist() -> None:
 def test_keeps_what_was_chosen(project: Path, database: str, license_: str) -> None:
     result = run_hook(project, database=database, license=license_)
     assert result.returncode == 0, result.stderr
-    with_postgresql = {"app/db/local_postgres.py", "tests/db/test_local_postgres.py"}
+    with_postgresql = set(hook.ONLY_WITH["database", "postgresql"])
     expected = {"README.md", "LICENSE", "app/db/session.py"}
     expected |= {"scripts/setup_environment.py", "arguments.json"}
     assert files_of(project) == expected | (with_postgresql if database == "postgresql" else set())
@@ -145,6 +145,18 @@ def test_a_failed_set_up_keeps_the_project(project: Path, trouble: str) -> None:
     assert result.returncode == 0
     if trouble != "return 1":  # set-up has explained that one itself
         assert str(project) in result.stderr
+
+
+def test_module_beside_the_hook_is_not_imported(project: Path) -> None:
+    """Cookiecutter puts the hook into a folder that all users share."""
+    (project.parent / "json.py").write_text("raise SystemExit('imported')")
+    assert run_hook(project).stderr == ""
+
+
+def test_without_git_there_is_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    hook.record_origin(tmp_path, {"_repo_dir": str(ROOT), "_template": str(ROOT)})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cruft_comparison_sets_nothing_up(project: Path) -> None:

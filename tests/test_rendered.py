@@ -15,10 +15,8 @@ import pytest
 import yaml
 
 from dev import TEMPLATE, clean_environment
-from tests.conftest import Answers, Bake
-
-# Rendered by the service when it runs, with the same delimiters.
-RUNTIME_TEMPLATES = "app/templates/"
+from hooks.post_gen_project import RECORD
+from tests.conftest import Answers, Bake, is_copied
 
 # The layout that the template exists for; .env is written by the set-up.
 LAYOUT = [
@@ -63,6 +61,7 @@ BESIDE: list[str] = [
     "app/api/docs.py",
     "app/api/errors.py",
     "app/api/health.py",
+    "app/api/json_route.py",
     "app/api/links.py",
     "app/api/middleware.py",
     "app/api/openapi.py",
@@ -73,6 +72,7 @@ BESIDE: list[str] = [
     "app/core/logging.py",
     "app/core/passwords.py",
     "app/core/security.py",
+    "app/core/shutdown.py",
     "app/crud/login.py",
     "app/crud/page.py",
     "app/crud/revision.py",
@@ -102,6 +102,9 @@ BESIDE: list[str] = [
     "scripts/checkout.py",
     "scripts/first_commit.py",
     "scripts/setup_environment.py",
+    "benchmarks/load.py",
+    "benchmarks/middleware.py",
+    "benchmarks/pages.py",
     "tests/api/test_auth.py",
     "tests/api/test_docs.py",
     "tests/api/test_errors.py",
@@ -109,13 +112,21 @@ BESIDE: list[str] = [
     "tests/api/test_mail_tokens.py",
     "tests/api/test_users.py",
     "tests/conftest.py",
+    "tests/contract/hooks.py",
+    "tests/contract/schemathesis.toml",
+    "tests/contract/test_contract.py",
     "tests/core/test_config.py",
     "tests/core/test_logging.py",
     "tests/core/test_security.py",
+    "tests/core/test_shutdown.py",
     "tests/db/test_errors.py",
     "tests/db/test_init_db.py",
     "tests/db/test_migrations.py",
     "tests/db/test_session.py",
+    "tests/faults/test_durability.py",
+    "tests/faults/test_rolling_restarts.py",
+    "tests/faults/test_stop.py",
+    "tests/service.py",
     "tests/support.py",
     "tests/test_main.py",
     "tests/test_process.py",
@@ -124,7 +135,11 @@ BESIDE: list[str] = [
 
 # Files of one answer.
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
-    ("database", "postgresql"): ["app/db/local_postgres.py", "tests/db/test_local_postgres.py"],
+    ("database", "postgresql"): [
+        "app/db/local_postgres.py",
+        "tests/db/test_local_postgres.py",
+        "tests/faults/test_postgres.py",
+    ],
 }
 
 # Words that may not occur anywhere unless the answer was given.
@@ -162,8 +177,11 @@ LICENSE_TITLES = {
 
 
 def inventory(project: Path) -> list[str]:
+    """All but the record of where it comes from, which there is only for a clean commit."""
     return sorted(
-        path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()
+        path.relative_to(project).as_posix()
+        for path in project.rglob("*")
+        if path.is_file() and path.name != RECORD
     )
 
 
@@ -198,7 +216,7 @@ def test_nothing_is_left_unrendered(project: Path) -> None:
     for name, text in texts(project).items():
         assert not re.search(r"[{}%]|cookiecutter", name), name
         assert "cookiecutter" not in text.lower(), name
-        if not name.startswith(RUNTIME_TEMPLATES):
+        if not is_copied(name):
             found = re.search(r"(?<!\$)\{\{|\{%|%\}|\{#|#\}", text)
             assert not found, f"{name}: {text[found.start() - 40 : found.end() + 40]!r}"
 

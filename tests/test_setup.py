@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 import zipfile
@@ -195,7 +196,7 @@ class Service:
     def set_up(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return self.run([sys.executable, str(self.script), *arguments], **env)
 
-    def run(self, command: Sequence[str], **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str | Sequence[str], **env: str) -> subprocess.CompletedProcess[str]:
         """Run it in a terminal's stead, from another folder."""
         result = subprocess.run(
             command,
@@ -211,7 +212,8 @@ class Service:
 
     def resume(self, output: str, **env: str) -> None:
         """Run the one command that the output names, and expect it to finish the work."""
-        result = self.run(shlex.split(command_in(output)), **env)
+        command = command_in(output)
+        result = self.run(command if os.name == "nt" else shlex.split(command), **env)
         assert result.returncode == 0, result.stdout
         self.check_complete()
 
@@ -357,7 +359,8 @@ def test_sets_up_everything(
     assert lines[2].startswith(f"[3/7] Installing packages with {installer} ... ")
     assert all(" s" in line.partition(" ... ")[2] for line in lines[:7])
     assert "The service is set up" in result.stdout
-    assert f"cd {shlex.quote(str(service.root))}" in result.stdout
+    quote = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    assert f"cd {quote([str(service.root)])}" in result.stdout
     assert str(service.root / ".env") in result.stdout
     assert "with this command" not in result.stdout
     assert service.git("rev-list", "--count", "--all").strip() == "1"
@@ -546,6 +549,11 @@ def break_off(index: Index, service: Service) -> None:
     service.env["PIP_INDEX_URL"] = service.env["UV_DEFAULT_INDEX"] = f"http://127.0.0.1:{port}/"
 
 
+def hang(index: Index, service: Service) -> None:
+    index.trouble = "hang"
+    service.env |= {"PIP_DEFAULT_TIMEOUT": "1", "UV_HTTP_TIMEOUT": "1"}
+
+
 TROUBLES: dict[str, tuple[Callable[[Index, Service], object], str]] = {
     "offline": (break_off, "the package registry can't be reached"),
     "503": (
@@ -553,6 +561,7 @@ TROUBLES: dict[str, tuple[Callable[[Index, Service], object], str]] = {
         "the package registry answers with an error",
     ),
     "forged": (lambda index, _: setattr(index, "trouble", "forged"), "its hash differs"),
+    "hanging": (hang, "the package registry can't be reached"),
 }
 
 
@@ -616,7 +625,7 @@ def test_service_that_is_never_ready(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert service.set_up("--skip", "prove").returncode == 0
-    monkeypatch.setattr(setup, "SECONDS_TO_START", 0.5)
+    monkeypatch.setattr(setup, "SECONDS_TO_START", 3)
     project = checkout.Checkout(service.root)
     project.environment["TOY_STATUS"] = "500"
     with pytest.raises(checkout.Failed, match="GET /readyz: 500"):
@@ -634,6 +643,88 @@ def test_secrets_are_nowhere_but_in_env(service: Service) -> None:
     assert password not in failed.stdout + (service.root / "var/setup.log").read_text()
     if os.name != "nt":
         assert (service.root / "var/setup.log").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def disk(service: Service, small_disk: Path) -> Path:
+    """A disk with the service on it."""
+    service.root = Path(shutil.copytree(service.root, small_disk / "service"))
+    return small_disk
+
+
+@pytest.mark.parametrize(("installer", "free", "step"), [("uv", 0, 1), ("pip", 2**20, 2)])
+def test_full_disk(
+    service: Service,
+    disk: Path,
+    request: pytest.FixtureRequest,
+    *,
+    installer: str,
+    free: int,
+    step: int,
+) -> None:
+    if installer == "pip":
+        request.getfixturevalue("pip_only")
+    filler = disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(disk).free - free))
+
+    result = service.set_up("--init-git")
+
+    assert result.returncode == 1
+    assert f"at step {step}: " in result.stdout
+    assert "no space is left on the disk" in result.stdout
+    # The secrets are there in full or not at all.
+    assert not (service.root / ".env").exists() or service.settings()["SECRET_KEY"]
+    filler.unlink()
+    service.resume(result.stdout)
+
+
+def test_read_only_disk(service: Service, disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    result = service.set_up()
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+
+    assert result.returncode == 1
+    assert "at step 1: " in result.stdout
+    assert "the disk is read-only" in result.stdout
+    service.resume(result.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Python finds its library otherwise")
+@pytest.mark.parametrize("missing", ["ensurepip", "venv"])
+def test_python_that_lacks_a_part(service: Service, missing: str, tmp_path: Path) -> None:
+    """As on Debian: what is missing there is a package of its own, python3-venv."""
+    library = Path(sysconfig.get_path("stdlib"))
+    python = tmp_path / "part/bin/python3"
+    (tmp_path / "part/lib" / library.name).mkdir(parents=True)
+    for path in library.iterdir():
+        if path.name != missing:
+            (tmp_path / "part/lib" / library.name / path.name).symlink_to(path)
+    python.parent.mkdir()
+    shutil.copy(Path(sys.executable).resolve(), python)
+    uv = Path(service.env["PATH"]) / "uv"
+    hidden = uv.rename(tmp_path / "uv")
+
+    result = service.run([str(python), str(service.script)])
+
+    assert result.returncode == 1
+    assert "at step 2: " in result.stdout
+    assert "this Python can't make virtual environments; install uv, or" in result.stdout
+    hidden.rename(uv)
+    service.resume(result.stdout)
+
+
+@pytest.mark.nightly
+def test_old_pip(service: Service, pip_only: Service) -> None:
+    """The one that Python 3.11.0 came with."""
+    venv = service.root / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    command = [str(UV), "pip", "install", "--quiet", "--python", str(venv), "pip==22.3"]
+    subprocess.run(command, check=True)
+
+    result = service.set_up()
+
+    assert result.returncode == 0, result.stdout
+    service.check_complete()
 
 
 def test_python_that_is_too_old(

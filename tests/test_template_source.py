@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from dev import COMMANDS, ROOT, TEMPLATE, clean_environment
+from dev import COMMANDS, ROOT, TEMPLATE, clean_environment, in_environment
 from hooks.post_gen_project import ONLY_WITH
+from tests.conftest import is_copied
 
 FILES = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
 PYTHON_FILES = [path for path in FILES if path.suffix == ".py"]
@@ -24,7 +24,7 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("command", COMMANDS["check"], ids=" ".join)
 def test_own_checks_pass(command: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, *command],
+        in_environment(command),
         cwd=ROOT,
         env=clean_environment(),
         capture_output=True,
@@ -45,12 +45,28 @@ def test_raw_file_parses_without_jinja_in_its_imports(path: Path) -> None:
             assert "{{" not in text, text
 
 
+def test_braces_are_cookiecutters() -> None:
+    """Others, such as those of an f-string, are put apart: `{ {`."""
+    for path in FILES:
+        if not is_copied(name_of(path)):
+            text = path.read_text(encoding="utf-8")
+            found = re.findall(r"(?<!\$)\{\{(?! cookiecutter\.).*", text)
+            assert found == [], name_of(path)
+
+
 def test_no_block_in_default_delimiters() -> None:
     """Those would be copied into the generated service as they stand."""
     for path in FILES:
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"(?<!# )\{%", text), name_of(path)
-        assert not re.search(r"(?<!# )\{#", text), name_of(path)
+        assert not re.search(r"(?<!# )\{%[-+\s]", text), name_of(path)
+        assert not re.search(r"(?<!# )\{#[-+\s]", text), name_of(path)
+
+
+def test_what_is_copied_needs_no_rendering() -> None:
+    for path in FILES:
+        if is_copied(name_of(path)):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"# \{[%#]|\{\{ cookiecutter\.", text), name_of(path)
 
 
 def test_blocks_are_balanced() -> None:

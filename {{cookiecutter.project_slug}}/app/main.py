@@ -6,14 +6,15 @@ from functools import cache
 
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
-from fastapi.middleware.cors import CORSMiddleware
 
 from app.api.docs import install_docs
 from app.api.errors import install_error_handlers
 from app.api.health import router as health_router
 from app.api.middleware import (
-    BodyLimitMiddleware,
+    ClientAddressMiddleware,
+    CORSMiddleware,
     LastResortMiddleware,
+    LimitsMiddleware,
     RequestContextMiddleware,
 )
 from app.api.openapi import install_openapi, operation_id
@@ -27,8 +28,10 @@ from app.core.config import (
 )
 from app.core.logging import configure_logging
 from app.core.passwords import PasswordHashing
+from app.core.shutdown import Shutdown
 from app.db.session import Database
 from app.utils.email import Mailer
+from app.utils.rate_limit import RateLimits
 
 
 @asynccontextmanager
@@ -38,10 +41,31 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.database = database
         app.state.hashing = PasswordHashing()
         app.state.mailer = Mailer(settings)
+        app.state.rate_limits = RateLimits(settings)
+        app.state.shutdown = Shutdown(
+            delay=settings.shutdown_delay, timeout=settings.shutdown_timeout
+        )
         try:
-            yield
+            with app.state.shutdown.on_sigterm():
+                yield
         finally:
             await app.state.mailer.close()
+            await app.state.rate_limits.close()
+            app.state.hashing.close()
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Link", "Location", "Retry-After", "X-Request-ID"],
+        )
+    ]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -57,16 +81,16 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         # The first stands outermost.
         middleware=[
+            Middleware(ClientAddressMiddleware, trusted_proxies=settings.trusted_proxies),
             Middleware(RequestContextMiddleware),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.cors_origins,
-                allow_methods=["*"],
-                allow_headers=["*"],
-                expose_headers=["Link", "Location", "Retry-After", "X-Request-ID"],
-            ),
+            *_cors(settings),
             Middleware(LastResortMiddleware),
-            Middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes),
+            Middleware(
+                LimitsMiddleware,
+                max_body_bytes=settings.max_body_bytes,
+                body_timeout=settings.body_timeout,
+                max_concurrent=settings.max_concurrent_requests,
+            ),
         ],
     )
     app.state.settings = settings

@@ -227,7 +227,7 @@ def explain(output: str, causes: Mapping[str, str] = CAUSES) -> str:
     """Give the cause, if it is a known one, and those lines of the output that tell most."""
     # Bullets and frames that tools draw before a line are no part of it.
     lines = [re.sub(r"^[^\w'\"`/(\[<.-]+", "", line).strip() for line in output.splitlines()]
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if line and not line.startswith("Traceback ")]
     for pattern, cause in causes.items():
         for at, line in reversed([*enumerate(lines)]):
             if re.search(pattern, line, re.IGNORECASE):

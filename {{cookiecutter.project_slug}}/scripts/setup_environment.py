@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import http.client
 import os
 import re
 import secrets
@@ -108,8 +107,14 @@ def make_venv(checkout: Checkout) -> str:
         options = ["--allow-existing", "--python", python]
         checkout.run(checkout.uv, "venv", *options, checkout.venv, cwd=Path(checkout.root.anchor))
     else:
-        checkout.run(python, "-m", "venv", checkout.venv)
+        # In two commands, since `venv` hides what `ensurepip` says.
+        checkout.run(python, "-m", "venv", "--without-pip", checkout.venv)
+        install_pip(checkout)
     return f"Python {'.'.join(map(str, sys.version_info[:3]))}, {python}"
+
+
+def install_pip(checkout: Checkout) -> None:
+    checkout.run(checkout.python, "-m", "ensurepip", "--default-pip")
 
 
 def unfinished(checkout: Checkout) -> Path:
@@ -174,7 +179,7 @@ def install_packages(checkout: Checkout) -> str:
         cwd = Path(checkout.root.anchor)
     else:
         if not any(checkout.venv.glob("[Ll]ib/**/site-packages/pip")):
-            checkout.run(checkout.python, "-m", "ensurepip")  # uv makes .venv without pip
+            install_pip(checkout)  # uv makes .venv without it
         install = [checkout.python, "-m", "pip", "install", "--no-input", "--progress-bar=off"]
         install += ["--disable-pip-version-check", "--no-warn-script-location"]
         cwd = checkout.root
@@ -226,6 +231,8 @@ def prove(checkout: Checkout) -> str:
 
 
 def get_readyz(port: int) -> str:
+    import http.client  # noqa: PLC0415 - slow to import, and seldom needed
+
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/readyz")

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -11,8 +13,9 @@ import httpx2
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alembic import command
 from alembic.config import Config
+from fastapi import FastAPI
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, event
 
 from app.core.config import ROOT, Settings
 from app.db.session import make_migration_engine
@@ -104,3 +107,24 @@ async def log_in(
 
 def bearer(tokens: dict[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+def without_request_id(response: httpx2.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Status, headers and body of a response, to be compared with those of another one."""
+    headers = {name: value for name, value in response.headers.items() if name != "x-request-id"}
+    body = {**(response.json() or {}), "request_id": ""}
+    return response.status_code, headers, body
+
+
+@contextmanager
+def statements(app: FastAPI) -> Iterator[list[str]]:
+    """Give a list of the SQL statements that the application executes in this block."""
+    executed: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        executed.append(statement)
+
+    engine = app.state.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield executed
+    event.remove(engine, "before_cursor_execute", note)

@@ -1,7 +1,7 @@
 """Every error as problem details (RFC 9457). No other module makes an error response."""
 
 import logging
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 import structlog
@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from app.core.exceptions import AppError, InvalidInputError, UnavailableError
 
@@ -23,12 +24,15 @@ _HTTP_PROBLEMS: dict[int, tuple[str, str, str]] = {
     400: ("bad-request", "Bad request", "The request could not be read."),
     404: ("not-found", "Not found", "There is nothing at this path."),
     405: ("method-not-allowed", "Method not allowed", "This path does not take this method."),
+    408: ("request-timeout", "Request timeout", "The body took too long to arrive."),
     413: ("content-too-large", "Content too large", "The body is larger than the service takes."),
+    414: ("uri-too-long", "URI too long", "The path and the query are longer than allowed."),
     415: (
         "unsupported-media-type",
         "Unsupported media type",
         "The service does not read this content type.",
     ),
+    431: ("headers-too-large", "Headers too large", "The headers are larger than allowed."),
 }
 _OTHER_PROBLEM = ("http-error", "HTTP error", "The request could not be answered.")
 
@@ -65,11 +69,13 @@ def internal_error_response(request: Request) -> ProblemResponse:
     return _from_app_error(request, AppError())
 
 
-def content_too_large_response(request: Request) -> ProblemResponse:
-    return _from_status(request, 413, {})
+def unavailable_response(request: Request) -> ProblemResponse:
+    return _from_app_error(request, UnavailableError(retry_after=1))
 
 
-def _from_status(request: Request, status: int, headers: dict[str, str]) -> ProblemResponse:
+def http_problem_response(
+    request: Request, status: int, headers: dict[str, str] | None = None
+) -> ProblemResponse:
     slug, title, detail = _HTTP_PROBLEMS.get(status, _OTHER_PROBLEM)
     return problem_response(
         request, status=status, slug=slug, title=title, detail=detail, headers=headers
@@ -84,7 +90,7 @@ def _from_app_error(request: Request, error: AppError) -> ProblemResponse:
         headers["Retry-After"] = str(error.retry_after)
     errors = None
     if isinstance(error, InvalidInputError):
-        errors = [{"detail": str(error), "pointer": f"/{error.field}"}]
+        errors = [_describe({"loc": (error.place, error.field), "msg": str(error), "type": ""})]
     return problem_response(
         request,
         status=error.status,
@@ -105,11 +111,29 @@ async def _handle_app_error(request: Request, error: Exception) -> ProblemRespon
 
 async def _handle_http_exception(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 -- as above
-    return _from_status(request, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+    return http_problem_response(request, error.status_code, headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """The methods of all routes of this path; the router itself names those of the first one."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    allowed = [
+        method.value
+        for method in HTTPMethod
+        for route in routes
+        if route.matches({**request.scope, "method": method.value})[0] is Match.FULL
+    ]
+    return allowed or ["GET", "HEAD"]  # the files of a mounted folder
 
 
 async def _handle_validation_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
+    if any(isinstance(problem["input"], bytes) for problem in error.errors()):
+        # FastAPI hands over the bytes of a body whose content type the route doesn't read.
+        return http_problem_response(request, 415)
     return problem_response(
         request,
         status=422,

@@ -10,11 +10,17 @@ from app.schemas.problem import Problem, ValidationProblem
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTIONS = {
+    "400": "The body can't be read",
     "401": "No valid access token, or wrong credentials",
     "403": "Not enough rights",
     "404": "There is none",
+    "408": "The body took too long to arrive",
     "413": "The body is too large",
+    "414": "The path and the query are too long",
+    "415": "The content type is another one than described",
     "422": "The request is not valid",
+    "429": "Too many attempts",
+    "431": "The headers are too large",
     "500": "An error of the service",
     "503": "The service can't answer now",
 }
@@ -58,13 +64,13 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
 
 def _add_problems(operation: dict[str, Any], path: str) -> None:
     responses = operation["responses"]
-    statuses = {status for status in responses if status >= "400"} | {"500"}
+    statuses = {status for status in responses if status >= "400"} | {"414", "431", "500"}
     if path != "/livez":
         statuses.add("503")
     if operation.get("security"):
         statuses.add("401")
     if "requestBody" in operation:
-        statuses |= {"413", "422"}
+        statuses |= {"400", "408", "413", "415", "422"}
     for status in sorted(statuses):
         model = "ValidationProblem" if status == "422" else "Problem"
         described = responses.get(status, {}).get("description")

@@ -10,6 +10,7 @@ from pydantic import (
     EmailStr,
     Field,
     HttpUrl,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     field_validator,
@@ -57,6 +58,12 @@ def _with_async_driver(url: SecretStr) -> SecretStr:
     return SecretStr(f"{_ASYNC_DRIVERS[scheme]}://{rest}")
 
 
+def _known_to_redis(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "valkey://", "valkeys://")):
+        raise ValueError("must start with redis://, rediss://, valkey:// or valkeys://")
+    return url
+
+
 def _comma_separated(value: Any) -> Any:
     return (
         [part.strip() for part in value.split(",") if part.strip()]
@@ -66,6 +73,7 @@ def _comma_separated(value: Any) -> Any:
 
 
 DatabaseURL = Annotated[SecretStr, AfterValidator(_with_async_driver)]
+RedisURL = Annotated[SecretStr, AfterValidator(_known_to_redis)]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
 
 
@@ -86,19 +94,29 @@ class Settings(BaseSettings):
 
     database_url: DatabaseURL | None = None
     database_pool_size: int = Field(default=15, ge=1)
-    database_pool_timeout: float = Field(default=5, gt=0)
+    database_pool_timeout: float = Field(default=1, gt=0)
+    database_statement_timeout: float = Field(default=10, gt=0)
 
     secret_key: SecretStr
     allow_signup: bool = True
     access_token_minutes: int = Field(default=15, ge=1)
     refresh_token_days: int = Field(default=30, ge=1)
+    login_days: int = Field(default=90, ge=1)
     first_superuser_email: EmailStr | None = None
     first_superuser_password: SecretStr | None = None
+
+    rate_limit_enabled: bool = True
+    redis_url: RedisURL | None = None
+    trusted_proxies: Annotated[list[IPvAnyNetwork], NoDecode] = []
 
     docs_enabled: bool = True
     cors_origins: Annotated[list[Origin], NoDecode] = []
     frontend_url: HttpUrl = HttpUrl("http://localhost:3000")
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
+    body_timeout: float = Field(default=30, gt=0)
+    max_concurrent_requests: int = Field(default=100, ge=1)
+    shutdown_delay: float = Field(default=2, ge=0)
+    shutdown_timeout: int = Field(default=20, ge=1)
 
     smtp_host: str | None = None
     smtp_port: int = Field(default=587, ge=1, le=65535)
@@ -110,9 +128,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         return _comma_separated(value)
 
     @property

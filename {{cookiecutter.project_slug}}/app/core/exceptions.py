@@ -1,6 +1,6 @@
 """Errors of the domain. They know no HTTP library, but carry what RFC 9457 needs to describe them."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class AppError(Exception):
@@ -96,30 +96,44 @@ class LastSuperuserError(ConflictError):
     detail = "The last active superuser can't be demoted, deactivated or deleted."
 
 
+class TooManyAttemptsError(AppError):
+    status = 429
+    slug = "too-many-attempts"
+    title = "Too many attempts"
+    detail = "There were too many attempts. Try again later."
+
+
 class InvalidInputError(AppError):
-    """A value that only a service can judge; `field` names the member of the request's body."""
+    """A value that only a service can judge: the member *field* of the body, or a parameter."""
 
     status = 422
     slug = "validation-error"
     title = "Validation error"
 
-    def __init__(self, detail: str, *, field: str) -> None:
+    def __init__(
+        self, detail: str | None = None, *, field: str, place: Literal["body", "query"] = "body"
+    ) -> None:
         super().__init__(detail)
         self.field = field
+        self.place = place
 
 
-class InvalidTokenError(AppError):
-    status = 422
+class InvalidTokenError(InvalidInputError):
     slug = "invalid-token"
     title = "Invalid token"
     detail = "The token is wrong, expired or was used before."
 
+    def __init__(self) -> None:
+        super().__init__(field="token")
 
-class InvalidCursorError(AppError):
-    status = 422
+
+class InvalidCursorError(InvalidInputError):
     slug = "invalid-cursor"
     title = "Invalid cursor"
     detail = "The cursor is not one that this list gave out for this sort order."
+
+    def __init__(self) -> None:
+        super().__init__(field="cursor", place="query")
 
 
 class UnavailableError(AppError):

@@ -1,28 +1,46 @@
 """Hashing of passwords, off the event loop and a few at a time."""
 
+import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 import anyio
+from zxcvbn import zxcvbn
 
+from app.core.config import PROJECT_NAME
 from app.core.exceptions import InvalidInputError, UnavailableError
-from app.core.security import hash_password, verify_password
+from app.core.security import hash_password, normalise_password, verify_password
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
+_MAX_THREADS = 16
 _MAX_WAIT_SECONDS = 5
+# Fewer than the requests that are worked on at a time (MAX_CONCURRENT_REQUESTS): a flood of logins
+# leaves room for everybody else.
+_MAX_WAITING = 64
 # A shorter local part, as of al@example.com, is in too many words to mean anything.
 _MIN_TELLING_LENGTH = 4
+# Estimating takes quadratic time.
+_ESTIMATED_LENGTH = 40
+_MIN_GUESSES = 1_000_000
 
 
 def refuse_guessable_password(password: str, email: str, *, field: str) -> None:
-    """Raises InvalidInputError, which names *field*, for a password that contains the address."""
+    """Raises InvalidInputError, which names *field*, for a password that contains the address or
+    is among the first million that somebody would try. Takes some ms: not for the event loop.
+    """
     local_part = email.partition("@")[0]
+    password = normalise_password(password)
     lowered = password.lower()
     if email in lowered or (len(local_part) >= _MIN_TELLING_LENGTH and local_part in lowered):
         raise InvalidInputError("must not contain the e-mail address", field=field)
+    estimate = zxcvbn(password[:_ESTIMATED_LENGTH], user_inputs=[local_part, PROJECT_NAME])
+    if estimate["guesses"] < _MIN_GUESSES:
+        raise InvalidInputError("is too common or too easy to guess", field=field)
 
 
 class PasswordHashing:
@@ -31,10 +49,22 @@ class PasswordHashing:
     """
 
     def __init__(self) -> None:
-        self._limiter = anyio.CapacityLimiter(max(1, min(16, (os.cpu_count() or 1) - 1)))
+        threads = max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
+        self._limiter = anyio.CapacityLimiter(threads)
+        # Threads that stay: the allocator keeps the memory of a hash for each thread that has made
+        # one, and those of anyio are many and change.
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
         return await self._run(hash_password, password)
+
+    async def hash_new(self, password: str, email: str, *, field: str) -> str:
+        """Raises InvalidInputError, which names *field*, for a password that is easily guessed."""
+        await self._run(partial(refuse_guessable_password, field=field), password, email)
+        return await self.hash(password)
 
     async def verify(self, password: str, hashed_password: str) -> bool:
         return await self._run(verify_password, password, hashed_password)
@@ -43,12 +73,15 @@ class PasswordHashing:
         self, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
         """Raises UnavailableError when no thread gets free in time."""
+        if self._limiter.statistics().tasks_waiting >= _MAX_WAITING:
+            raise UnavailableError(retry_after=_MAX_WAIT_SECONDS)
         try:
             with anyio.fail_after(_MAX_WAIT_SECONDS):
                 await self._limiter.acquire_on_behalf_of(task := object())
         except TimeoutError:
             raise UnavailableError(retry_after=_MAX_WAIT_SECONDS) from None
         try:
-            return await anyio.to_thread.run_sync(function, *arguments)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, function, *arguments)
         finally:
             self._limiter.release_on_behalf_of(task)

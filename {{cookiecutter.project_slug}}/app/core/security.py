@@ -17,22 +17,28 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 Purpose = Literal["access", "verify-email", "reset-password", "cursor"]
+# A token of another service is refused, even if the two were given one key by mistake.
+_AUDIENCE = "{{ cookiecutter.project_slug }}"
 
 
-def _normalised(password: str) -> bytes:
-    # Typed on another keyboard, the same text is the same password (compare RFC 8265 section 4.2).
-    return unicodedata.normalize("NFKC", password).encode(errors="surrogatepass")
+def normalise_password(password: str) -> str:
+    """Typed on another keyboard, the same text is the same password (RFC 8265 section 4.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def _encoded(password: str) -> bytes:
+    return normalise_password(password).encode(errors="surrogatepass")
 
 
 def hash_password(password: str) -> str:
     """Takes some 20 ms of a core and 19 MiB: never call it on the event loop."""
-    return _hasher.hash(_normalised(password))
+    return _hasher.hash(_encoded(password))
 
 
 def verify_password(password: str, hashed_password: str) -> bool:
     """As costly as `hash_password`. False for a hash that is none, which can match nothing."""
     try:
-        return _hasher.verify(hashed_password, _normalised(password))
+        return _hasher.verify(hashed_password, _encoded(password))
     except (VerifyMismatchError, InvalidHashError):
         return False
 
@@ -63,7 +69,13 @@ def fingerprint(key: str, *parts: str) -> str:
 def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: timedelta) -> str:
     """Sign a JWT (RFC 7519) that only `decode_token` for the same purpose accepts."""
     now = datetime.now(UTC)
-    payload = {**claims, "purpose": purpose, "iat": now, "exp": now + lifetime}
+    payload = {
+        **claims,
+        "aud": _AUDIENCE,
+        "purpose": purpose,
+        "iat": now,
+        "exp": now + lifetime,
+    }
     return jwt.encode(payload, key, algorithm="HS256")
 
 
@@ -71,9 +83,13 @@ def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | Non
     """The claims, or None for a token that is forged, expired or meant for another purpose."""
     try:
         claims: dict[str, Any] = jwt.decode(
-            token, key, algorithms=["HS256"], options={"require": ["exp", "iat", "purpose"]}
+            token,
+            key,
+            algorithms=["HS256"],
+            audience=_AUDIENCE,
+            options={"require": ["aud", "exp", "iat", "purpose"]},
         )
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, UnicodeEncodeError):
         return None
     return claims if claims["purpose"] == purpose else None
 

@@ -1,7 +1,7 @@
-from datetime import timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
@@ -57,11 +57,9 @@ async def list_active_logins(session: AsyncSession, user_id: UUID) -> list[Login
 
 
 async def add_refresh_token(
-    session: AsyncSession, login_id: UUID, token_hash: str, lifetime: timedelta
+    session: AsyncSession, login_id: UUID, token_hash: str, expires_at: datetime
 ) -> None:
-    session.add(
-        RefreshToken(login_id=login_id, token_hash=token_hash, expires_at=utc_now() + lifetime)
-    )
+    session.add(RefreshToken(login_id=login_id, token_hash=token_hash, expires_at=expires_at))
     await session.flush()
 
 
@@ -86,3 +84,38 @@ async def spend_refresh_token(session: AsyncSession, token_hash: str) -> Refresh
 
 async def find_refresh_token(session: AsyncSession, token_hash: str) -> RefreshToken | None:
     return await session.scalar(select(RefreshToken).where(RefreshToken.token_hash == token_hash))
+
+
+async def delete_finished_logins(
+    session: AsyncSession, *, before: datetime, after_id: UUID, limit: int
+) -> list[UUID]:
+    """Delete logins that have ended, or whose last refresh token has expired, with their tokens."""
+    can_go_on = exists().where(RefreshToken.login_id == Login.id, RefreshToken.expires_at >= before)
+    finished = (
+        select(Login.id)
+        .where(Login.id > after_id, or_(Login.ended_at < before, ~can_go_on))
+        .order_by(Login.id)
+        .limit(limit)
+    )
+    statement = delete(Login).where(Login.id.in_(finished)).returning(Login.id)
+    return list(await session.scalars(statement))
+
+
+async def delete_expired_spent_tokens(
+    session: AsyncSession, *, before: datetime, after_id: UUID, limit: int
+) -> list[UUID]:
+    """Delete spent tokens of logins that go on. One that is not expired has to stay: if it comes
+    back, it was stolen.
+    """
+    expired = (
+        select(RefreshToken.id)
+        .where(
+            RefreshToken.id > after_id,
+            RefreshToken.used_at.is_not(None),
+            RefreshToken.expires_at < before,
+        )
+        .order_by(RefreshToken.id)
+        .limit(limit)
+    )
+    statement = delete(RefreshToken).where(RefreshToken.id.in_(expired)).returning(RefreshToken.id)
+    return list(await session.scalars(statement))

@@ -20,6 +20,13 @@ async def find_user(session: AsyncSession, user_id: UUID) -> User | None:
     return await session.get(User, user_id)
 
 
+async def lock_user(session: AsyncSession, user_id: UUID) -> User | None:
+    """The user as of now; nobody else changes it until the transaction ends."""
+    return await session.get(
+        User, user_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+
+
 async def get_user(session: AsyncSession, user_id: UUID) -> User:
     """Raises NotFoundError."""
     user = await find_user(session, user_id)

@@ -8,6 +8,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.core.exceptions import AppError, UnavailableError
 
 _UNIQUE_VIOLATION = "23505"
+# Classes of SQLSTATE that pass: the connection is lost (08), the transaction lost against another
+# one (40) or sat idle (25P), the server has no resources (53), a lock is taken (55P), the server
+# stops, starts or gave up the statement (57).
+_PASSING = ("08", "40", "25P", "53", "55P", "57")
 _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)")
 
 
@@ -34,6 +38,10 @@ def to_app_error(error: Exception) -> AppError | None:
         name = _violated_constraint(error)
         known = {kind.constraint: kind for kind in _subclasses(AppError) if kind.constraint}
         return known[name]() if name in known else None
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    refused = isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | OSError)
-    return UnavailableError(retry_after=1) if lost or refused else None
+    if isinstance(error, DBAPIError):
+        sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        passes = error.connection_invalidated or sqlstate.startswith(_PASSING)
+        passes = passes or isinstance(error, OperationalError | InterfaceError)
+    else:
+        passes = isinstance(error, PoolTimeoutError | OSError)
+    return UnavailableError(retry_after=1) if passes else None

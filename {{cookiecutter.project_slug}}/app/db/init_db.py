@@ -6,16 +6,15 @@ import sys
 from pydantic import ValidationError
 
 from app.core.config import Settings, SettingsError, get_settings
-from app.core.exceptions import EmailTakenError
+from app.core.exceptions import EmailTakenError, InvalidInputError
 from app.core.passwords import PasswordHashing
 from app.db.errors import to_app_error
 from app.db.session import Database
-from app.models.user import User
 from app.schemas.user import UserCreate
 from app.services.user_service import UserService
 
 
-def _no_mail(_user: User) -> None:
+def _no_mail(_email: str) -> None:
     """The first superuser's address needs no proof."""
 
 
@@ -45,6 +44,8 @@ async def init_db(settings: Settings) -> bool:
             async with database.session.begin() as session:
                 users = UserService(session, settings, PasswordHashing(), _no_mail)
                 return await users.ensure_superuser(new)
+        except InvalidInputError as error:
+            raise SettingsError(f"FIRST_SUPERUSER_PASSWORD: {error}") from None
         except Exception as error:
             if isinstance(to_app_error(error), EmailTakenError):
                 return False  # another process was first

@@ -20,9 +20,6 @@ from app.db.local import local_database
 
 CONNECT_TIMEOUT_SECONDS = 2
 
-STATEMENT_TIMEOUT_SECONDS = 10
-"""A statement of the service that takes longer is given up (PostgreSQL)."""
-
 SQLITE_BUSY_SECONDS = 10
 """How long a writer of SQLite waits for another one."""
 
@@ -46,7 +43,9 @@ def _refuse_writes(state: ORMExecuteState) -> None:
         raise ReadOnlySessionError("a GET or HEAD request may only SELECT")
 
 
-def make_engine(url: URL, *, pool_size: int = 15, pool_timeout: float = 5) -> AsyncEngine:
+def make_engine(
+    url: URL, *, pool_size: int = 15, pool_timeout: float = 1, statement_timeout: float = 10
+) -> AsyncEngine:
     """Make the engine of a service. At the most *pool_size* connections, and none beyond it for a
     moment: under load, opening and closing connections costs more than waiting for one.
     """
@@ -64,9 +63,11 @@ def make_engine(url: URL, *, pool_size: int = 15, pool_timeout: float = 5) -> As
             "server_settings": {
                 "application_name": "{{ cookiecutter.project_slug }}",
                 "timezone": "UTC",
-                "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
-                "idle_in_transaction_session_timeout": f"{2 * STATEMENT_TIMEOUT_SECONDS}s",
+                "statement_timeout": f"{statement_timeout * 1000:.0f}",
+                "idle_in_transaction_session_timeout": f"{2 * statement_timeout * 1000:.0f}",
             },
+            # For a server that doesn't even answer that it has given up.
+            "command_timeout": statement_timeout + 1,
         },
         **pool,
     )
@@ -124,6 +125,7 @@ class Database:
                 url,
                 pool_size=settings.database_pool_size,
                 pool_timeout=settings.database_pool_timeout,
+                statement_timeout=settings.database_statement_timeout,
             )
             try:
                 yield cls(engine)

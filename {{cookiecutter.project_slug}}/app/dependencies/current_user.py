@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.exceptions import ForbiddenError, UnauthorizedError
 from app.dependencies.services import AuthServiceDep
 from app.models.login import Login
 from app.models.user import User
-from app.services.auth_service import Client
 
 # auto_error=False: a missing token gets the same answer as a wrong one, in app/api/errors.py.
 _bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
@@ -40,14 +39,3 @@ async def get_current_superuser(user: CurrentUser) -> User:
 
 
 CurrentSuperuser = Annotated[User, Depends(get_current_superuser)]
-
-
-def get_client(request: Request) -> Client:
-    user_agent = request.headers.get("user-agent")
-    return Client(
-        user_agent=user_agent[:400] if user_agent else None,
-        ip_address=request.client.host if request.client else None,
-    )
-
-
-ClientDep = Annotated[Client, Depends(get_client)]

@@ -1,15 +1,21 @@
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends, Request
 
 from app.core.passwords import PasswordHashing
+from app.core.shutdown import Shutdown
 from app.dependencies.get_db import DatabaseDep, SessionDep
 from app.dependencies.settings import SettingsDep
 from app.services.account_service import AccountService, SendMail
 from app.services.auth_service import AuthService
 from app.services.health_service import HealthService
 from app.services.user_service import UserService
-from app.utils.email import Mailer
+from app.utils.email import Mail, Mailer
+from app.utils.rate_limit import RateLimits
+
+logger = logging.getLogger(__name__)
 
 
 def get_hashing(request: Request) -> PasswordHashing:
@@ -20,27 +26,54 @@ def get_hashing(request: Request) -> PasswordHashing:
 def get_send_mail(request: Request, background_tasks: BackgroundTasks) -> SendMail:
     """Background tasks run after the commit, and not at all if it failed. The mailer returns at once."""
     mailer: Mailer = request.app.state.mailer
-    return lambda mail: background_tasks.add_task(mailer.send, mail)
+
+    async def send(make_mail: Callable[[], Awaitable[Mail | None]]) -> None:
+        try:
+            mail = await make_mail()
+        except Exception as error:  # noqa: BLE001 -- the answer is out, only the log can tell
+            # By its type alone: its text may hold the address.
+            logger.error("A mail could not be made", extra={"reason": type(error).__name__})  # noqa: TRY400 -- as above
+            return
+        if mail is not None:
+            await mailer.send(mail)
+
+    return lambda make_mail: background_tasks.add_task(send, make_mail)
+
+
+def get_rate_limits(request: Request) -> RateLimits:
+    rate_limits: RateLimits = request.app.state.rate_limits
+    return rate_limits
 
 
 HashingDep = Annotated[PasswordHashing, Depends(get_hashing)]
 SendMailDep = Annotated[SendMail, Depends(get_send_mail)]
+RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
-def get_health_service(session: SessionDep) -> HealthService:
-    return HealthService(session)
+def get_health_service(request: Request, session: SessionDep) -> HealthService:
+    shutdown: Shutdown = request.app.state.shutdown
+    return HealthService(session, shutdown)
 
 
 def get_auth_service(
-    session: SessionDep, database: DatabaseDep, settings: SettingsDep, hashing: HashingDep
+    session: SessionDep,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    hashing: HashingDep,
+    rate_limits: RateLimitsDep,
 ) -> AuthService:
-    return AuthService(session, database, settings, hashing)
+    return AuthService(session, database, settings, hashing, rate_limits)
 
 
 def get_account_service(
-    session: SessionDep, settings: SettingsDep, hashing: HashingDep, send_mail: SendMailDep
+    session: SessionDep,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    hashing: HashingDep,
+    rate_limits: RateLimitsDep,
+    send_mail: SendMailDep,
 ) -> AccountService:
-    return AccountService(session, settings, hashing, send_mail)
+    return AccountService(session, database, settings, hashing, rate_limits, send_mail)
 
 
 AccountServiceDep = Annotated[AccountService, Depends(get_account_service)]

@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Annotated
 
+import email_validator
 from pydantic import (
     AfterValidator,
     EmailStr,
@@ -18,8 +19,8 @@ MAX_PASSWORD_LENGTH = 128
 
 
 def _storable(text: str) -> str:
-    # PostgreSQL stores no NUL, and lone surrogates are not Unicode text.
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+    # PostgreSQL stores no NUL, and the others are at home on no line.
+    if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("must not contain control characters")
     return text
 
@@ -31,8 +32,18 @@ def _acceptable_password(password: SecretStr) -> SecretStr:
     return password
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+_NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+"""The same rule for readers of the OpenAPI document."""
+
+Text = Annotated[
+    str,
+    AfterValidator(_storable),
+    Field(json_schema_extra={"pattern": _NO_CONTROL_CHARACTERS}),
+]
 """One line of any language."""
+
+# RFC 6761 reserves .test for tests, which need addresses that never belong to anybody.
+email_validator.SPECIAL_USE_DOMAIN_NAMES.remove("test")
 
 Email = Annotated[EmailStr, Field(max_length=254), AfterValidator(str.lower)]
 """An address in the one form in which it is stored and compared."""
@@ -47,6 +58,7 @@ NewPassword = Annotated[
             "writeOnly": True,
             "minLength": MIN_PASSWORD_LENGTH,
             "maxLength": MAX_PASSWORD_LENGTH,
+            "pattern": _NO_CONTROL_CHARACTERS,
         }
     ),
 ]

@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import MISSING, Field, SecretStr
+from pydantic import MISSING, Field, SecretStr, StrictBool
 
 from app.schemas.base import RequestSchema, ResponseSchema
 from app.schemas.page import PageParams
@@ -33,9 +33,9 @@ class PasswordChange(RequestSchema):
 class UserAdminUpdate(RequestSchema):
     """What superusers may change of any user. A member that is left out stays as it is."""
 
-    is_active: bool | MISSING = MISSING
-    is_superuser: bool | MISSING = MISSING
-    is_verified: bool | MISSING = MISSING
+    is_active: StrictBool | MISSING = MISSING
+    is_superuser: StrictBool | MISSING = MISSING
+    is_verified: StrictBool | MISSING = MISSING
 
 
 class UserListParams(PageParams):

@@ -1,24 +1,28 @@
 """Proofs that travel by mail: that an address is its user's, and that a user may choose a new password."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import PROJECT_NAME, Settings
-from app.core.exceptions import InvalidTokenError
-from app.core.passwords import PasswordHashing, refuse_guessable_password
-from app.core.security import decode_token, encode_token, fingerprint
+from app.core.exceptions import InvalidTokenError, NotFoundError
+from app.core.passwords import PasswordHashing
+from app.core.security import decode_token, encode_token
 from app.crud.login import end_logins_of_user
-from app.crud.user import find_user, find_user_by_email
+from app.crud.user import find_user, find_user_by_email, lock_user
+from app.db.session import Database
 from app.models.user import User
 from app.utils.email import Mail
+from app.utils.rate_limit import PER_MAILBOX, RateLimits
 
 MailPurpose = Literal["verify-email", "reset-password"]
-SendMail = Callable[[Mail], None]
-"""Sends a mail once the request's changes are stored."""
+SendMail = Callable[[Callable[[], Awaitable[Mail | None]]], None]
+"""Sends the mail that a function makes, if it makes one, after the request has been answered: how
+long the answer took does not tell whether there is an account."""
 
 VERIFICATION_LIFETIME = timedelta(days=2)
 RESET_LIFETIME = timedelta(hours=1)
@@ -28,78 +32,111 @@ class AccountService:
     def __init__(
         self,
         session: AsyncSession,
+        database: Database,
         settings: Settings,
         hashing: PasswordHashing,
+        rate_limits: RateLimits,
         send_mail: SendMail,
     ) -> None:
         self._session = session
+        self._database = database
         self._settings = settings
         self._key = settings.secret_key.get_secret_value()
         self._hashing = hashing
+        self._rate_limits = rate_limits
         self._send_mail = send_mail
 
-    def send_verification(self, user: User) -> None:
-        self._send_mail(
-            Mail(
-                to=user.email,
-                subject=f"Confirm your e-mail address for {PROJECT_NAME}",
-                template="verify_email",
-                context={
-                    "project_name": PROJECT_NAME,
-                    "valid_for": "2 days",
-                    "link": self._link("verify-email", user, VERIFICATION_LIFETIME),
-                },
-            )
+    def send_verification(self, email: str) -> None:
+        """Do nothing, and don't say so, unless the address waits for its verification."""
+        self._send_mail(partial(self._verification_mail, email))
+
+    def send_password_reset(self, email: str) -> None:
+        """Do nothing, and don't say so, unless the address has an active account."""
+        self._send_mail(partial(self._reset_mail, email))
+
+    async def _verification_mail(self, email: str) -> Mail | None:
+        user = await self._find_recipient(email)
+        if user is None or user.is_verified:
+            return None
+        return Mail(
+            to=user.email,
+            subject=f"Confirm your e-mail address for {PROJECT_NAME}",
+            template="verify_email",
+            context={
+                "project_name": PROJECT_NAME,
+                "valid_for": "2 days",
+                "link": self._link("verify-email", user, VERIFICATION_LIFETIME),
+            },
         )
 
-    async def request_verification(self, email: str) -> None:
-        """Does nothing, and doesn't say so, unless the address waits for its verification."""
-        user = await find_user_by_email(self._session, email)
-        if user is not None and user.is_active and not user.is_verified:
-            self.send_verification(user)
+    async def _reset_mail(self, email: str) -> Mail | None:
+        user = await self._find_recipient(email)
+        if user is None:
+            return None
+        return Mail(
+            to=user.email,
+            subject=f"Choose a new password for {PROJECT_NAME}",
+            template="reset_password",
+            context={
+                "project_name": PROJECT_NAME,
+                "valid_for": "1 hour",
+                "link": self._link("reset-password", user, RESET_LIFETIME),
+            },
+        )
+
+    async def _find_recipient(self, email: str) -> User | None:
+        """The user whose mailbox this is, unless it had enough mails of late."""
+        # Nobody's mailbox is flooded by means of this service.
+        if not await self._rate_limits.allows(PER_MAILBOX, email):
+            return None
+        async with self._database.read_session() as session:
+            user = await find_user_by_email(session, email)
+        return user if user is not None and user.is_active else None
 
     async def verify_email(self, token: str) -> None:
         """Raises InvalidTokenError."""
-        user = await self._user_of("verify-email", token)
+        user = await self._user_of("verify-email", token, self._session, lock_user)
+        if user.is_verified:
+            raise InvalidTokenError
         user.is_verified = True
-
-    async def request_password_reset(self, email: str) -> None:
-        """Does nothing, and doesn't say so, unless the address has an active account."""
-        user = await find_user_by_email(self._session, email)
-        if user is not None and user.is_active:
-            self._send_mail(
-                Mail(
-                    to=user.email,
-                    subject=f"Choose a new password for {PROJECT_NAME}",
-                    template="reset_password",
-                    context={
-                        "project_name": PROJECT_NAME,
-                        "valid_for": "1 hour",
-                        "link": self._link("reset-password", user, RESET_LIFETIME),
-                    },
-                )
-            )
 
     async def reset_password(self, token: str, new_password: str) -> None:
         """Ends every login of the user. Raises InvalidTokenError, InvalidInputError."""
-        user = await self._user_of("reset-password", token)
-        refuse_guessable_password(new_password, user.email, field="new_password")
-        user.hashed_password = await self._hashing.hash(new_password)
+        # In a session of its own: no connection of the pool is held while the password is hashed.
+        async with self._database.read_session() as session:
+            checked = await self._user_of("reset-password", token, session, find_user)
+        hashed_password = await self._hash_new(new_password, checked)
+        user = await self._user_of("reset-password", token, self._session, lock_user)
+        await self._set_password(user, hashed_password)
+
+    async def set_password(self, email: str, new_password: str) -> None:
+        """Ends every login of the user. Raises NotFoundError, InvalidInputError."""
+        user = await find_user_by_email(self._session, email)
+        if user is None:
+            raise NotFoundError("No account has this address.")
+        await self._set_password(user, await self._hash_new(new_password, user))
+
+    async def _hash_new(self, new_password: str, user: User) -> str:
+        return await self._hashing.hash_new(new_password, user.email, field="new_password")
+
+    async def _set_password(self, user: User, hashed_password: str) -> None:
+        user.hashed_password = hashed_password
         await end_logins_of_user(self._session, user.id)
 
-    def _state(self, user: User) -> str:
-        # A token dies when the address or the password changes, and when it has been used:
-        # verifying changes is_verified, a reset changes the hash.
-        return fingerprint(self._key, user.email, user.hashed_password, str(user.is_verified))
-
     def _link(self, purpose: MailPurpose, user: User, lifetime: timedelta) -> str:
-        claims = {"sub": str(user.id), "state": self._state(user)}
+        claims = {"sub": str(user.id), "stamp": str(user.stamp)}
         token = encode_token(self._key, purpose, claims, lifetime)
         return f"{str(self._settings.frontend_url).rstrip('/')}/{purpose}?token={token}"
 
-    async def _user_of(self, purpose: MailPurpose, token: str) -> User:
+    async def _user_of(
+        self,
+        purpose: MailPurpose,
+        token: str,
+        session: AsyncSession,
+        find: Callable[[AsyncSession, UUID], Awaitable[User | None]],
+    ) -> User:
         claims = decode_token(self._key, purpose, token)
-        user = claims and await find_user(self._session, UUID(claims["sub"]))
-        if not claims or not user or not user.is_active or claims["state"] != self._state(user):
+        user = claims and await find(session, UUID(claims["sub"]))
+        if not claims or not user or not user.is_active or claims["stamp"] != str(user.stamp):
             raise InvalidTokenError
         return user

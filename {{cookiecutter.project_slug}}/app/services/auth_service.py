@@ -13,7 +13,7 @@ from app.core.exceptions import (
     WrongCredentialsError,
     WrongPasswordError,
 )
-from app.core.passwords import PasswordHashing, refuse_guessable_password
+from app.core.passwords import PasswordHashing
 from app.core.security import (
     NOBODYS_HASH,
     decode_access_token,
@@ -32,7 +32,7 @@ from app.crud.login import (
     list_active_logins,
     spend_refresh_token,
 )
-from app.crud.user import find_user, find_user_by_email
+from app.crud.user import find_user_by_email, lock_user
 from app.db.base import utc_now
 from app.db.session import Database
 from app.models.login import Login
@@ -41,6 +41,7 @@ from app.schemas.login import LoginRead
 from app.schemas.token import TokenRead
 from app.schemas.types import find_email
 from app.schemas.user import PasswordChange
+from app.utils.rate_limit import PER_ACCOUNT, PER_PASSWORD_CHANGE, RateLimits
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,28 @@ class AuthService:
         database: Database,
         settings: Settings,
         hashing: PasswordHashing,
+        rate_limits: RateLimits,
     ) -> None:
         self._session = session
         self._database = database
         self._hashing = hashing
+        self._rate_limits = rate_limits
         self._key = settings.secret_key.get_secret_value()
         self._access_lifetime = timedelta(minutes=settings.access_token_minutes)
         self._refresh_lifetime = timedelta(days=settings.refresh_token_days)
+        self._login_lifetime = timedelta(days=settings.login_days)
 
     async def log_in(self, username: str, password: str, client: Client) -> TokenRead:
-        """Raises WrongCredentialsError, after the same time whether or not the address is known."""
-        checked = await self._check_password(username, password)
-        # Read again in this transaction: the password may have been changed meanwhile.
-        user = await find_user(self._session, checked.id)
+        """Raises WrongCredentialsError, after the same time whether or not the address is known.
+        Too many wrong passwords for one address: TooManyAttemptsError, for a right one as well.
+        """
+        email = find_email(username)
+        await self._rate_limits.hit(PER_ACCOUNT, email or username)
+        checked = await self._check_password(email, password)
+        await self._rate_limits.clear(PER_ACCOUNT, checked.email)
+        # Read again in this transaction: the password may have been changed meanwhile. Locked: who is
+        # just changing it ends the logins that are stored by then, and must find this one.
+        user = await lock_user(self._session, checked.id)
         if user is None or not user.is_active or user.hashed_password != checked.hashed_password:
             raise WrongCredentialsError
         if needs_rehash(user.hashed_password):
@@ -79,10 +89,9 @@ class AuthService:
         await add_login(self._session, login)
         return await self._issue(login)
 
-    async def _check_password(self, username: str, password: str) -> User:
+    async def _check_password(self, email: str | None, password: str) -> User:
         # In a session of its own: no connection of the pool is held while the password is hashed.
         async with self._database.read_session() as session:
-            email = find_email(username)
             user = await find_user_by_email(session, email) if email else None
         matches = await self._hashing.verify(
             password, user.hashed_password if user else NOBODYS_HASH
@@ -141,21 +150,34 @@ class AuthService:
         await end_logins_of_user(self._session, user_id)
 
     async def change_password(self, current: Login, change: PasswordChange) -> None:
-        """End every other login of the user. Raises WrongPasswordError, InvalidInputError."""
+        """End every other login of the user.
+
+        Raises WrongPasswordError, InvalidInputError, and TooManyAttemptsError: who has stolen an
+        access token must not find out the password with it.
+        """
         user = current.user
         new_password = change.new_password.get_secret_value()
-        refuse_guessable_password(new_password, user.email, field="new_password")
         current_password = change.current_password.get_secret_value()
-        if not await self._hashing.verify(current_password, user.hashed_password):
+        await self._rate_limits.hit(PER_PASSWORD_CHANGE, str(user.id))
+        checked = user.hashed_password
+        if not await self._hashing.verify(current_password, checked):
             raise WrongPasswordError
-        user.hashed_password = await self._hashing.hash(new_password)
+        await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(user.id))
+        hashed_password = await self._hashing.hash_new(
+            new_password, user.email, field="new_password"
+        )
+        # Whoever knows the old password must not undo a reset that came in between.
+        if await lock_user(self._session, user.id) is None or user.hashed_password != checked:
+            raise WrongPasswordError
+        user.hashed_password = hashed_password
         await end_logins_of_user(self._session, user.id, except_login_id=current.id)
 
     async def _issue(self, login: Login) -> TokenRead:
         refresh_token = new_refresh_token()
-        await add_refresh_token(
-            self._session, login.id, hash_token(refresh_token), self._refresh_lifetime
+        expires_at = min(
+            utc_now() + self._refresh_lifetime, login.created_at + self._login_lifetime
         )
+        await add_refresh_token(self._session, login.id, hash_token(refresh_token), expires_at)
         return TokenRead(
             access_token=encode_access_token(
                 self._key,

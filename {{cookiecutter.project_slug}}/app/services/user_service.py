@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.cursor import Position, decode_cursor, encode_cursor
 from app.core.exceptions import LastSuperuserError, SignupClosedError
-from app.core.passwords import PasswordHashing, refuse_guessable_password
+from app.core.passwords import PasswordHashing
 from app.crud.login import end_logins_of_user
 from app.crud.user import (
     add_user,
@@ -34,7 +34,7 @@ class UserService:
         session: AsyncSession,
         settings: Settings,
         hashing: PasswordHashing,
-        send_verification: Callable[[User], None],
+        send_verification: Callable[[str], None],
     ) -> None:
         self._session = session
         self._hashing = hashing
@@ -47,7 +47,7 @@ class UserService:
         if not self._allow_signup:
             raise SignupClosedError
         user = await self._create(new)
-        self._send_verification(user)
+        self._send_verification(user.email)
         return user
 
     async def ensure_superuser(self, new: UserCreate) -> bool:
@@ -83,7 +83,7 @@ class UserService:
             user.is_verified = False
         await self._set(user, values)
         if is_new_email:
-            self._send_verification(user)
+            self._send_verification(user.email)
         return user
 
     async def update_by_admin(self, user_id: UUID, change: UserAdminUpdate) -> User:
@@ -92,9 +92,11 @@ class UserService:
         values = change.model_dump()
         if values.get("is_active") is False or values.get("is_superuser") is False:
             await self._refuse_last_superuser(user)
+        await self._set(user, values)
         if values.get("is_active") is False:
+            # Last: a login that is just being opened waits for the change, and then fails.
             await end_logins_of_user(self._session, user.id)
-        return await self._set(user, values)
+        return user
 
     async def delete(self, user: User) -> None:
         """Raises LastSuperuserError. The user's logins go as well."""
@@ -103,11 +105,10 @@ class UserService:
 
     async def _create(self, new: UserCreate, **flags: bool) -> User:
         password = new.password.get_secret_value()
-        refuse_guessable_password(password, new.email, field="password")
         user = User(
             email=new.email,
             full_name=new.full_name,
-            hashed_password=await self._hashing.hash(password),
+            hashed_password=await self._hashing.hash_new(password, new.email, field="password"),
             **flags,
         )
         await add_user(self._session, user)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
+from typing import Any
 
 import aiosmtplib
 import jinja2
+from email_validator import validate_email
 from uuid_utils.compat import uuid7
 
 from app.core.config import VAR, Settings
@@ -19,8 +21,12 @@ logger = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "email"
 MAIL_DIRECTORY = VAR / "mail"
 SMTP_TIMEOUT_SECONDS = 10
+"""How long each answer of the SMTP server is waited for."""
+SMTP_CONNECTIONS = 5
+MAX_WAITING = 1000
 RETRY_DELAYS_SECONDS = (1, 5, 25)
 SHUTDOWN_GRACE_SECONDS = 5
+CANCEL_GRACE_SECONDS = 1
 
 _environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -40,6 +46,17 @@ class Mail:
     context: Mapping[str, str]
 
 
+def _to_ascii(address: str) -> str:
+    """With a domain of other letters as DNS knows it: few servers take it as it is (RFC 6531)."""
+    return validate_email(address, check_deliverability=False).ascii_email or address
+
+
+def _describe(mail: Mail, error: BaseException) -> dict[str, Any]:
+    """What a log line tells. Not the error's text: it may quote the message, and with it a token."""
+    code = getattr(error, "code", None)
+    return {"template": mail.template, "reason": type(error).__name__, "code": code}
+
+
 class Mailer:
     """Delivers mails in the background, so that a slow or dead SMTP server delays no request."""
 
@@ -54,44 +71,48 @@ class Mailer:
         self._directory = directory
         self._retry_delays = retry_delays
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = asyncio.Semaphore(SMTP_CONNECTIONS)
 
     async def send(self, mail: Mail) -> None:
         """Begin to deliver the mail and return at once. A failure is tried again, then logged."""
+        if len(self._tasks) >= MAX_WAITING:
+            logger.error("A mail could not be sent", extra=_describe(mail, asyncio.QueueFull()))
+            return
         task = asyncio.create_task(self._deliver(mail))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Give mails that are under way a moment to leave."""
-        if self._tasks:
-            _, pending = await asyncio.wait(self._tasks, timeout=SHUTDOWN_GRACE_SECONDS)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+        if not self._tasks:
+            return
+        _, pending = await asyncio.wait(self._tasks, timeout=SHUTDOWN_GRACE_SECONDS)
+        for task in pending:
+            task.cancel()
+        if pending:
+            # Bounded as well: aiosmtplib takes leave of the server even then, and awaits its answer.
+            await asyncio.wait(pending, timeout=CANCEL_GRACE_SECONDS)
 
     async def _deliver(self, mail: Mail) -> None:
-        message = self._compose(mail)
-        for delay in (*self._retry_delays, None):
-            try:
-                if self._settings.smtp_host is None:
-                    await asyncio.to_thread(self._write, message)
-                else:
-                    await self._send_by_smtp(self._settings.smtp_host, message)
-            except (aiosmtplib.SMTPException, OSError) as error:
-                # The error's text may quote the message, and with it a token.
-                reason = {"template": mail.template, "reason": type(error).__name__}
-                if delay is None:
-                    logger.error("A mail could not be sent", extra=reason)  # noqa: TRY400 -- no traceback, as above
-                else:
-                    logger.warning("A mail will be tried again", extra=reason)
-                    await asyncio.sleep(delay)
-            else:
-                return
+        try:
+            message = self._compose(mail)
+            for delay in self._retry_delays:
+                try:
+                    return await self._transmit(message)
+                except (aiosmtplib.SMTPException, OSError) as error:
+                    logger.warning("A mail will be tried again", extra=_describe(mail, error))
+                await asyncio.sleep(delay)
+            await self._transmit(message)
+        except (asyncio.CancelledError, Exception) as error:
+            # Nobody awaits this task: what isn't logged here is lost.
+            logger.error("A mail could not be sent", extra=_describe(mail, error))  # noqa: TRY400 -- no traceback: see _describe
+            if isinstance(error, asyncio.CancelledError):
+                raise
 
     def _compose(self, mail: Mail) -> EmailMessage:
         message = EmailMessage()
-        message["From"] = self._settings.email_from
-        message["To"] = mail.to
+        message["From"] = _to_ascii(self._settings.email_from)
+        message["To"] = _to_ascii(mail.to)
         message["Subject"] = mail.subject
         message["Date"] = formatdate()
         message["Message-ID"] = make_msgid(domain=self._settings.email_from.rpartition("@")[2])
@@ -104,19 +125,23 @@ class Mailer:
         message.add_alternative(html, subtype="html")
         return message
 
-    async def _send_by_smtp(self, host: str, message: EmailMessage) -> None:
+    async def _transmit(self, message: EmailMessage) -> None:
         settings = self._settings
+        if settings.smtp_host is None:
+            await asyncio.to_thread(self._write, message)
+            return
         password = settings.smtp_password
-        await aiosmtplib.send(
-            message,
-            hostname=host,
-            port=settings.smtp_port,
-            username=settings.smtp_username,
-            password=password.get_secret_value() if password else None,
-            use_tls=settings.smtp_tls == "tls",
-            start_tls=settings.smtp_tls == "starttls",
-            timeout=SMTP_TIMEOUT_SECONDS,
-        )
+        async with self._connections:
+            await aiosmtplib.send(
+                message,
+                hostname=settings.smtp_host,
+                port=settings.smtp_port,
+                username=settings.smtp_username,
+                password=password.get_secret_value() if password else None,
+                use_tls=settings.smtp_tls == "tls",
+                start_tls=settings.smtp_tls == "starttls",
+                timeout=SMTP_TIMEOUT_SECONDS,
+            )
 
     def _write(self, message: EmailMessage) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -1,25 +1,47 @@
 """Signing in and out."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import httpx2
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import select, update
+from fastapi import FastAPI
+from sqlalchemy import func, select, update
 
-from app.core.security import needs_rehash, verify_password
+from app.core import passwords
+from app.core.security import hash_password, needs_rehash, verify_password
 from app.db.base import utc_now
 from app.db.session import Database
-from app.models import RefreshToken, User
-from tests.support import PASSWORD, bearer, log_in
+from app.models import Login, RefreshToken, User
+from app.services import auth_service
+from tests.support import (
+    PASSWORD,
+    Mailbox,
+    bearer,
+    log_in,
+    statements,
+    token_in,
+    without_request_id,
+)
 
 AUTH = "/api/v1/auth"
-ME = "/api/v1/users/me"
+USERS = "/api/v1/users"
+ME = f"{USERS}/me"
+NEW_PASSWORD = "another long passphrase"
 
 
 async def is_signed_in(client: httpx2.AsyncClient, tokens: dict[str, Any]) -> bool:
     return (await client.get(ME, headers=bearer(tokens))).status_code == 200
+
+
+async def can_refresh(client: httpx2.AsyncClient, tokens: dict[str, Any]) -> bool:
+    body = {"refresh_token": tokens["refresh_token"]}
+    return (await client.post(f"{AUTH}/refresh", json=body)).status_code == 200
 
 
 async def test_token_has_the_form_of_oauth2(
@@ -35,21 +57,43 @@ async def test_token_has_the_form_of_oauth2(
 @pytest.mark.parametrize(
     ("username", "password"),
     [
-        ("ada@example.com", "not her password"),
         ("nobody@example.com", PASSWORD),
         ("no address", PASSWORD),
         ("ada@example.com\x00", PASSWORD),
+        ("ada@example.com", "x" * 10_000),
     ],
 )
 async def test_wrong_credentials_get_one_answer(
     client: httpx2.AsyncClient, user: dict[str, Any], username: str, password: str
 ) -> None:
+    wrong_password = await client.post(
+        f"{AUTH}/token", data={"username": user["email"], "password": "not her password"}
+    )
+    assert wrong_password.status_code == 401
+    assert wrong_password.headers["WWW-Authenticate"] == "Bearer"
+    assert wrong_password.json()["type"] == "/problems/wrong-credentials"
+    assert wrong_password.json()["detail"] == "The e-mail address or the password is wrong."
     response = await client.post(f"{AUTH}/token", data={"username": username, "password": password})
-    assert response.status_code == 401
-    assert response.headers["WWW-Authenticate"] == "Bearer"
-    body = response.json()
-    assert body["type"] == "/problems/wrong-credentials"
-    assert body["detail"] == "The e-mail address or the password is wrong."
+    assert without_request_id(response) == without_request_id(wrong_password)
+
+
+@pytest.mark.parametrize("username", ["ada@example.com", "nobody@example.com", "no address"])
+async def test_wrong_credentials_take_one_verification(
+    client: httpx2.AsyncClient,
+    user: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    username: str,
+) -> None:
+    verified = []
+
+    def verify(password: str, hashed_password: str) -> bool:
+        verified.append(hashed_password)
+        return verify_password(password, hashed_password)
+
+    monkeypatch.setattr(passwords, "verify_password", verify)
+    await client.post(f"{AUTH}/token", data={"username": username, "password": "not it"})
+    (hashed_password,) = verified
+    assert hashed_password.startswith("$argon2id$")
 
 
 async def test_inactive_user_cannot_sign_in(
@@ -65,6 +109,16 @@ async def test_inactive_user_cannot_sign_in(
         f"{AUTH}/token", data={"username": user["email"], "password": PASSWORD}
     )
     assert response.json()["type"] == "/problems/wrong-credentials"
+
+
+async def test_inactive_user_is_nobody_however_that_came(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    tokens = await log_in(client, user["email"])
+    async with database.session.begin() as session:
+        await session.execute(update(User).values(is_active=False))
+    assert not await is_signed_in(client, tokens)
+    assert not await can_refresh(client, tokens)
 
 
 @pytest.mark.parametrize("token", ["", "x", "Bearer", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
@@ -84,8 +138,24 @@ async def test_refresh_gives_a_new_pair(client: httpx2.AsyncClient, user: dict[s
     assert await is_signed_in(client, new)
 
 
+async def test_refresh_tokens_are_opaque_and_stored_hashed(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    first, second = [await log_in(client, user["email"]) for _ in range(2)]
+    response = await client.post(f"{AUTH}/refresh", json={"refresh_token": first["refresh_token"]})
+    sent = [first["refresh_token"], second["refresh_token"], response.json()["refresh_token"]]
+    assert all(len(token) >= 43 and "." not in token for token in sent)
+    async with database.read_session() as session:
+        stored = list(await session.scalars(select(RefreshToken).order_by(RefreshToken.id)))
+    assert [token.token_hash for token in stored] == [
+        sha256(token.encode()).hexdigest() for token in sent
+    ]
+    # One family a login.
+    assert stored[0].login_id == stored[2].login_id != stored[1].login_id
+
+
 async def test_spent_refresh_token_ends_the_login(
-    client: httpx2.AsyncClient, user: dict[str, Any]
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
 ) -> None:
     tokens, elsewhere = [await log_in(client, user["email"]) for _ in range(2)]
     spent = {"refresh_token": tokens["refresh_token"]}
@@ -94,17 +164,24 @@ async def test_spent_refresh_token_ends_the_login(
     assert response.status_code == 401
     assert response.json()["type"] == "/problems/invalid-refresh-token"
     # The revocation was stored although the answer is an error.
+    async with database.read_session() as session:
+        ended = select(func.count()).select_from(Login).where(Login.ended_at.is_not(None))
+        assert await session.scalar(ended) == 1
     assert not await is_signed_in(client, new)
-    response = await client.post(f"{AUTH}/refresh", json={"refresh_token": new["refresh_token"]})
-    assert response.status_code == 401
+    assert not await can_refresh(client, new)
     assert await is_signed_in(client, elsewhere)
 
 
 async def test_one_of_many_refreshes_wins(client: httpx2.AsyncClient, user: dict[str, Any]) -> None:
     tokens = await log_in(client, user["email"])
     body = {"refresh_token": tokens["refresh_token"]}
-    responses = await asyncio.gather(*(client.post(f"{AUTH}/refresh", json=body) for _ in range(5)))
-    assert sorted(response.status_code for response in responses) == [200, 401, 401, 401, 401]
+    responses = await asyncio.gather(
+        *(client.post(f"{AUTH}/refresh", json=body) for _ in range(20))
+    )
+    winners = [response for response in responses if response.status_code == 200]
+    assert [response.status_code for response in responses].count(401) == 19
+    # Whoever lost sent a spent token, and nobody can tell why: the login is over for all.
+    assert [await is_signed_in(client, response.json()) for response in winners] == [False]
 
 
 async def test_unknown_refresh_token(client: httpx2.AsyncClient) -> None:
@@ -118,31 +195,135 @@ async def test_expired_refresh_token(
     tokens = await log_in(client, user["email"])
     async with database.session.begin() as session:
         await session.execute(update(RefreshToken).values(expires_at=utc_now()))
-    response = await client.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
-    assert response.status_code == 401
+    assert not await can_refresh(client, tokens)
     assert await is_signed_in(client, tokens)
+
+
+async def test_login_stays_while_it_is_used_but_not_for_ever(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    tokens = await log_in(client, user["email"])
+    async with database.session.begin() as session:
+        login = (await session.scalars(select(Login))).one()
+        login.created_at -= timedelta(days=80)
+    body = {"refresh_token": tokens["refresh_token"]}
+    assert (await client.post(f"{AUTH}/refresh", json=body)).status_code == 200
+    async with database.read_session() as session:
+        first, second = await session.scalars(
+            select(RefreshToken.expires_at).order_by(RefreshToken.id)
+        )
+    assert timedelta(days=29) < first - utc_now() < timedelta(days=31)
+    assert timedelta(days=9) < second - utc_now() < timedelta(days=11)
+
+
+@dataclass
+class World:
+    """Who takes part when a login of Ada's is ended."""
+
+    client: httpx2.AsyncClient
+    mailbox: Mailbox
+    user: dict[str, Any]
+    tokens: dict[str, Any]
+    superuser: dict[str, str]
+
+    async def ask(self, method: str, path: str, **options: Any) -> None:
+        response = await self.client.request(method, path, **options)
+        assert response.is_success, response.text
+
+    async def log_out(self) -> None:
+        await self.ask("POST", f"{AUTH}/logout", headers=bearer(self.tokens))
+
+    async def log_out_everywhere(self) -> None:
+        other = await log_in(self.client, self.user["email"])
+        await self.ask("POST", f"{AUTH}/logout-all", headers=bearer(other))
+
+    async def end_login(self) -> None:
+        logins = await self.client.get(f"{ME}/logins", headers=bearer(self.tokens))
+        (login_id,) = [login["id"] for login in logins.json()]
+        await self.ask("DELETE", f"{ME}/logins/{login_id}", headers=bearer(self.tokens))
+
+    async def change_password(self) -> None:
+        other = await log_in(self.client, self.user["email"])
+        body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        await self.ask("POST", f"{ME}/password", json=body, headers=bearer(other))
+
+    async def reset_password(self) -> None:
+        sent = len(self.mailbox.messages)
+        await self.ask("POST", f"{AUTH}/password-reset/request", json={"email": self.user["email"]})
+        message = (await self.mailbox.wait_for(sent + 1))[-1]
+        body = {"token": token_in(message), "new_password": NEW_PASSWORD}
+        await self.ask("POST", f"{AUTH}/password-reset", json=body)
+
+    async def deactivate(self) -> None:
+        path = f"{USERS}/{self.user['id']}"
+        await self.ask("PATCH", path, json={"is_active": False}, headers=self.superuser)
+        # The logins have ended, they don't sleep.
+        await self.ask("PATCH", path, json={"is_active": True}, headers=self.superuser)
+
+    async def delete_oneself(self) -> None:
+        await self.ask("DELETE", ME, headers=bearer(self.tokens))
+
+    async def delete_user(self) -> None:
+        await self.ask("DELETE", f"{USERS}/{self.user['id']}", headers=self.superuser)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        World.log_out,
+        World.log_out_everywhere,
+        World.end_login,
+        World.change_password,
+        World.reset_password,
+        World.deactivate,
+        World.delete_oneself,
+        World.delete_user,
+    ],
+)
+async def test_what_ends_a_login_ends_its_tokens_at_once(
+    client: httpx2.AsyncClient,
+    mailbox: Mailbox,
+    user: dict[str, Any],
+    superuser_headers: dict[str, str],
+    action: Callable[[World], Awaitable[None]],
+) -> None:
+    await mailbox.wait_for(2)
+    tokens = await log_in(client, user["email"])
+    await action(World(client, mailbox, user, tokens, superuser_headers))
+    assert not await is_signed_in(client, tokens)
+    assert not await can_refresh(client, tokens)
+    assert (await client.get(ME, headers=superuser_headers)).status_code == 200
 
 
 async def test_logout_ends_this_login_only(
     client: httpx2.AsyncClient, user: dict[str, Any]
 ) -> None:
     here, elsewhere = [await log_in(client, user["email"]) for _ in range(2)]
-    response = await client.post(f"{AUTH}/logout", headers=bearer(here))
-    assert response.status_code == 204
+    await client.post(f"{AUTH}/logout", headers=bearer(here))
     assert not await is_signed_in(client, here)
     assert await is_signed_in(client, elsewhere)
-    response = await client.post(f"{AUTH}/refresh", json={"refresh_token": here["refresh_token"]})
-    assert response.status_code == 401
 
 
-async def test_logout_all_ends_every_login(
-    client: httpx2.AsyncClient, user: dict[str, Any]
+async def test_authentication_is_one_query(
+    client: httpx2.AsyncClient, user_headers: dict[str, str], app: FastAPI
 ) -> None:
-    here, elsewhere = [await log_in(client, user["email"]) for _ in range(2)]
-    response = await client.post(f"{AUTH}/logout-all", headers=bearer(here))
-    assert response.status_code == 204
-    assert not await is_signed_in(client, here)
-    assert not await is_signed_in(client, elsewhere)
+    with statements(app) as executed:
+        assert (await client.get(ME, headers=user_headers)).status_code == 200
+    assert len(executed) == 1
+    with statements(app) as executed:
+        assert (await client.get(f"{ME}/logins", headers=user_headers)).status_code == 200
+    assert len(executed) == 2
+
+
+async def test_lost_rights_are_lost_at_once(
+    client: httpx2.AsyncClient, user: dict[str, Any], superuser_headers: dict[str, str]
+) -> None:
+    headers = bearer(await log_in(client, user["email"]))
+    for is_superuser, status in ((True, 200), (False, 403)):
+        await client.patch(
+            f"{USERS}/{user['id']}", json={"is_superuser": is_superuser}, headers=superuser_headers
+        )
+        assert (await client.get(USERS, headers=headers)).status_code == status
 
 
 async def test_logins_are_listed_and_ended_one_by_one(
@@ -185,18 +366,55 @@ async def test_changed_password_ends_every_other_login(
     client: httpx2.AsyncClient, user: dict[str, Any]
 ) -> None:
     here, elsewhere = [await log_in(client, user["email"]) for _ in range(2)]
-    new = "another long passphrase"
-    body = {"current_password": PASSWORD, "new_password": new}
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     response = await client.post(f"{ME}/password", json=body, headers=bearer(here))
     assert response.status_code == 204
     assert await is_signed_in(client, here)
     assert not await is_signed_in(client, elsewhere)
-    await log_in(client, user["email"], new)
+    await log_in(client, user["email"], NEW_PASSWORD)
+
+
+async def test_password_change_of_an_account_that_goes_meanwhile(
+    client: httpx2.AsyncClient, user_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lock_user(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(auth_service, "lock_user", lock_user)
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    response = await client.post(f"{ME}/password", json=body, headers=user_headers)
+    assert response.status_code == 403
+
+
+async def test_one_of_many_password_changes_wins(
+    client: httpx2.AsyncClient, user: dict[str, Any]
+) -> None:
+    logins = [await log_in(client, user["email"]) for _ in range(5)]
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    responses = await asyncio.gather(
+        *(client.post(f"{ME}/password", json=body, headers=bearer(login)) for login in logins)
+    )
+    # The slower ones meet either the new password or the end of their login.
+    assert [response.status_code for response in responses].count(204) == 1
+    assert {response.status_code for response in responses} <= {204, 401, 403}
+
+
+async def test_old_password_opens_no_login_while_it_is_changed(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    async with database.session.begin() as session:
+        account = (await session.scalars(select(User))).one()
+        account.hashed_password = hash_password(NEW_PASSWORD)
+        await session.flush()
+        form = {"username": user["email"], "password": PASSWORD}
+        attempt = asyncio.create_task(client.post(f"{AUTH}/token", data=form))
+        await asyncio.sleep(0.05)
+    assert (await attempt).status_code == 401
 
 
 @pytest.mark.parametrize(
     ("current", "new", "status"),
-    [("not her password", "another long passphrase", 403), (PASSWORD, "short", 422)],
+    [("not her password", NEW_PASSWORD, 403), (PASSWORD, "short", 422)],
 )
 async def test_refused_password_change(
     client: httpx2.AsyncClient, user: dict[str, Any], current: str, new: str, status: int

@@ -37,6 +37,15 @@ async def test_database_down(app: FastAPI, client: httpx2.AsyncClient) -> None:
         assert response.headers["Retry-After"] == "1"
 
 
+async def test_stopping(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    app.state.shutdown.begun = True
+    response = await client.get("/readyz")
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    assert response.headers["Connection"] == "close"
+    assert (await client.get("/livez")).status_code == 200
+
+
 async def test_database_behind(client: httpx2.AsyncClient, database: Database) -> None:
     async with database.session.begin() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = 'older'"))

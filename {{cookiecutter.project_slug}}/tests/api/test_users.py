@@ -7,6 +7,7 @@ from uuid import UUID
 import httpx2
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from app.db.session import Database
 from app.models import Login, User
@@ -51,11 +52,23 @@ async def test_taken_address_in_any_case(client: httpx2.AsyncClient, user: dict[
 
 
 async def test_one_of_many_sign_ups_wins(client: httpx2.AsyncClient, database: Database) -> None:
-    body = {"email": "ada@example.com", "password": PASSWORD}
-    responses = await asyncio.gather(*(client.post(USERS, json=body) for _ in range(5)))
-    assert sorted(response.status_code for response in responses) == [201, 409, 409, 409, 409]
+    addresses = ["ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM", "ada@Example.com"] * 5
+    responses = await asyncio.gather(
+        *(client.post(USERS, json={"email": email, "password": PASSWORD}) for email in addresses)
+    )
+    assert sorted(response.status_code for response in responses) == [201] + [409] * 19
     async with database.read_session() as session:
-        assert await session.scalar(select(func.count()).select_from(User)) == 1
+        assert list(await session.scalars(select(User.email))) == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM"])
+async def test_database_itself_refuses_a_taken_address(
+    user: dict[str, Any], database: Database, email: str
+) -> None:
+    async with database.session() as session:
+        session.add(User(email=email, hashed_password="x"))
+        with pytest.raises(IntegrityError):
+            await session.flush()
 
 
 @pytest.mark.parametrize("settings_values", [{"allow_signup": False}])

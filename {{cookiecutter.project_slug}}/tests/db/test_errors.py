@@ -48,6 +48,8 @@ def test_other_integrity_errors_are_bugs(cause: Exception) -> None:
     "error",
     [
         OperationalError("SELECT", {}, Exception()),
+        DBAPIError("SELECT", {}, postgres_error("57014", "")),
+        DBAPIError("SELECT", {}, postgres_error("53300", "")),
         DBAPIError("SELECT", {}, Exception(), connection_invalidated=True),
         PoolTimeoutError(),
         ConnectionRefusedError(),

@@ -56,6 +56,7 @@ async def test_two_at_once(settings: Settings, database: Database) -> None:
         ({}, "are needed"),
         (FIRST | {"first_superuser_password": None}, "are needed"),
         (FIRST | {"first_superuser_password": "short"}, "FIRST_SUPERUSER_PASSWORD: .*12 to 128"),
+        (FIRST | {"first_superuser_password": "password1234"}, "PASSWORD: is too common"),
     ],
 )
 async def test_unusable_settings(settings: Settings, message: str) -> None:

@@ -5,7 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, status
 from fastapi.security import OAuth2PasswordRequestForm
 
-from app.dependencies.current_user import ClientDep, CurrentLogin
+from app.api.json_route import JSONRoute
+from app.dependencies.client import ClientDep, LimitedByAddress
+from app.dependencies.current_user import CurrentLogin
 from app.dependencies.services import AccountServiceDep, AuthServiceDep
 from app.schemas.token import (
     EmailRequest,
@@ -15,10 +17,10 @@ from app.schemas.token import (
     TokenRead,
 )
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+router = APIRouter(prefix="/auth", tags=["auth"], route_class=JSONRoute)
 
 
-@router.post("/token", responses={401: {}})
+@router.post("/token", dependencies=[LimitedByAddress], responses={401: {}, 429: {}})
 async def create_token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: AuthServiceDep, client: ClientDep
 ) -> TokenRead:
@@ -26,7 +28,7 @@ async def create_token(
     return await auth.log_in(form.username, form.password, client)
 
 
-@router.post("/refresh", responses={401: {}})
+@router.post("/refresh", dependencies=[LimitedByAddress], responses={401: {}, 429: {}})
 async def refresh_token(body: RefreshRequest, auth: AuthServiceDep) -> TokenRead:
     """Exchange a refresh token for a new pair. It works once: if it comes back, the login is ended."""
     return await auth.refresh(body.refresh_token)
@@ -44,25 +46,45 @@ async def log_out_everywhere(login: CurrentLogin, auth: AuthServiceDep) -> None:
     await auth.log_out_everywhere(login.user_id)
 
 
-@router.post("/verify-email/request", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/verify-email/request",
+    status_code=status.HTTP_202_ACCEPTED,
+    dependencies=[LimitedByAddress],
+    responses={429: {}},
+)
 async def request_email_verification(body: EmailRequest, accounts: AccountServiceDep) -> None:
     """Send the mail with the verification link again. The answer is the same for every address."""
-    await accounts.request_verification(body.email)
+    accounts.send_verification(body.email)
 
 
-@router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT)
+@router.post(
+    "/verify-email",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[LimitedByAddress],
+    responses={429: {}},
+)
 async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> None:
     """Confirm an address with the token from the mail, which works once."""
     await accounts.verify_email(body.token)
 
 
-@router.post("/password-reset/request", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/password-reset/request",
+    status_code=status.HTTP_202_ACCEPTED,
+    dependencies=[LimitedByAddress],
+    responses={429: {}},
+)
 async def request_password_reset(body: EmailRequest, accounts: AccountServiceDep) -> None:
     """Send a mail with a link to choose a new password. The answer is the same for every address."""
-    await accounts.request_password_reset(body.email)
+    accounts.send_password_reset(body.email)
 
 
-@router.post("/password-reset", status_code=status.HTTP_204_NO_CONTENT)
+@router.post(
+    "/password-reset",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[LimitedByAddress],
+    responses={429: {}},
+)
 async def reset_password(body: PasswordReset, accounts: AccountServiceDep) -> None:
     """Set a new password with the token from the mail, which works once. Ends every login."""
     await accounts.reset_password(body.token, body.new_password.get_secret_value())

@@ -3,7 +3,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
 
+from app.api.json_route import JSONRoute
 from app.api.links import add_next_link
+from app.dependencies.client import LimitedByAddress
 from app.dependencies.current_user import CurrentLogin, CurrentSuperuser, CurrentUser
 from app.dependencies.services import AuthServiceDep, UserServiceDep
 from app.models.user import User
@@ -18,14 +20,15 @@ from app.schemas.user import (
     UserUpdate,
 )
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=UserRead,
-    responses={403: {}, 409: {"description": "The address is taken"}},
+    dependencies=[LimitedByAddress],
+    responses={403: {}, 409: {"description": "The address is taken"}, 429: {}},
 )
 async def create_user(
     body: UserCreate, users: UserServiceDep, request: Request, response: Response
@@ -63,7 +66,7 @@ async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
 @router.post(
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses={403: {"description": "The current password is wrong"}},
+    responses={403: {"description": "The current password is wrong"}, 429: {}},
 )
 async def change_password(body: PasswordChange, login: CurrentLogin, auth: AuthServiceDep) -> None:
     """Set a new password. Ends every other login."""

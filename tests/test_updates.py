@@ -1,0 +1,236 @@
+"""Services that exist already take the template's newer releases, through cruft.
+
+From a made-up earlier release, which differs from the present template in all ways that
+matter, and from every real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev import ROOT, TEMPLATE
+from tests.support import commit, copy_checkout, git, run
+
+INVENTED = "invented"
+TAGS = subprocess.run(
+    ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
+).stdout.split()
+
+
+def cruft(folder: Path, *arguments: str) -> str:
+    return run(sys.executable, "-m", "cruft", *arguments, cwd=folder)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text, f"{path}: {old!r}"
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def make_earlier(service: Path) -> None:
+    """What a release may do: change a file, add one, remove one, rename one."""
+    replace(service / "app/main.py", '"""', '"""Earlier. ')
+    replace(service / "README.md", "## ", "## Earlier: ")
+    shutil.rmtree(service / "app/templates")
+    (service / "app/core/removed_later.py").write_text('"""No longer needed."""\n', "utf-8")
+    (service / "app/api/health.py").rename(service / "app/api/renamed_later.py")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the real history, the made-up release, and the present as its last commit."""
+    repository = tmp_path_factory.mktemp("history") / "template.git"
+    git(ROOT, "clone", "--quiet", "--no-local", str(ROOT), str(repository))
+    # What CI has checked out may be no branch, and has no name then.
+    git(repository, "checkout", "--quiet", "-B", "main")
+    copy_checkout(repository)
+    make_earlier(repository / TEMPLATE.name)
+    commit(repository, "An earlier release")
+    git(repository, "tag", INVENTED)
+    copy_checkout(repository)
+    commit(repository, "The present")
+    return repository
+
+
+@dataclass(frozen=True)
+class Service:
+    root: Path
+    template: Path
+
+    def update(self) -> str:
+        return cruft(self.root, "update", "--skip-apply-ask")
+
+    def files(self, *options: str) -> dict[str, bytes]:
+        names = git(self.root, "ls-files", *options).splitlines()
+        return {name: (self.root / name).read_bytes() for name in names}
+
+    def record(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.root / ".cruft.json").read_text("utf-8"))
+        return record
+
+
+def generate(template: Path, folder: Path, *answers: str, checkout: str = "") -> Service:
+    """With cookiecutter, and without a set-up, so that this is quick."""
+    # Cookiecutter can't check anything out in a folder.
+    source = [template.as_uri(), "--checkout", checkout] if checkout else [str(template)]
+    run(
+        *(sys.executable, "-m", "cookiecutter", "--no-input", "--output-dir", str(folder)),
+        *(*source, "setup_environment=no", *answers),
+        cwd=template,
+    )
+    return Service(folder / "my_service", template)
+
+
+@pytest.fixture(params=[INVENTED, *TAGS])
+def service(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Service:
+    """A service of an earlier release, which is set up whenever it is generated again."""
+    service = generate(template, tmp_path, "database=postgresql", checkout=request.param)
+    record = service.record()
+    record["context"]["cookiecutter"]["setup_environment"] = True
+    (service.root / ".cruft.json").write_text(json.dumps(record), "utf-8")
+    commit(service.root, "Set up on update, if that were done")
+    return service
+
+
+def test_unchanged_service_becomes_a_new_one(service: Service, tmp_path: Path) -> None:
+    """Whose tests are those of test_generated_service.py."""
+    present = generate(service.template, tmp_path / "present", "database=postgresql")
+    for name in (".env", "var/app.db", ".venv/pyvenv.cfg"):
+        (service.root / name).parent.mkdir(exist_ok=True)
+        (service.root / name).write_text("mine", "utf-8")
+    private = service.files("--others")
+
+    output = service.update()
+
+    assert "[1/" not in output
+    assert service.files("--others") == private
+    commit(service.root, "Update")
+    expected, found = present.files(), service.files()
+    del expected[".cruft.json"], found[".cruft.json"]
+    assert found == expected
+    assert service.record()["commit"] == git(service.template, "rev-parse", "HEAD")
+    assert "up to date" in cruft(service.root, "check")
+    assert cruft(service.root, "diff", "--exit-code") == ""
+
+
+def test_changed_service_keeps_its_changes(service: Service) -> None:
+    root = service.root
+    own = {f"app/{layer}/book.py": f'"""Books: {layer}."""\n' for layer in ("models", "crud")}
+    for name, text in own.items():
+        (root / name).write_text(text, "utf-8")
+    replace(root / "app/api/v1/router.py", "\n", "\n# Books are here.\n")
+    with (root / "README.md").open("a", encoding="utf-8") as readme:
+        readme.write("\n## Books\n\nWe sell them.\n")
+    commit(root, "Sell books")
+
+    service.update()
+
+    changed = git(root, "status", "--porcelain").splitlines()
+    assert not [line for line in changed if re.match(r"U|.U|AA|DD|\?\?", line)], changed
+    assert {name: (root / name).read_text("utf-8") for name in own} == own
+    assert "# Books are here." in (root / "app/api/v1/router.py").read_text("utf-8")
+    readme_text = (root / "README.md").read_text("utf-8")
+    assert readme_text.endswith("We sell them.\n")
+    assert "Earlier" not in readme_text
+    commit(root, "Update")
+    differing = re.findall(r"^diff --git [^/]+/(\S+)", cruft(root, "diff"), re.MULTILINE)
+    assert sorted(differing) == ["README.md", "app/api/v1/router.py"]
+
+
+@pytest.mark.parametrize("service", [INVENTED], indirect=True)
+def test_conflict_only_where_both_changed_the_same_lines(service: Service) -> None:
+    replace(service.root / "README.md", "## Earlier: ", "## Ours: ")
+    commit(service.root, "Edit")
+
+    service.update()
+
+    conflicts = git(service.root, "diff", "--name-only", "--diff-filter=U").splitlines()
+    assert conflicts == ["README.md"]
+    assert "<<<<<<<" in (service.root / "README.md").read_text("utf-8")
+    assert "Earlier" not in (service.root / "app/main.py").read_text("utf-8")
+
+
+# What is recorded, by whom
+
+
+def test_record_is_committed_and_says_what_cruft_needs(template: Path, tmp_path: Path) -> None:
+    service = generate(template, tmp_path, 'project_name=Zoë\'s "shop"', "project_slug=my_service")
+
+    record = service.record()
+    assert record["template"] == str(template)
+    assert record["commit"] == git(template, "rev-parse", "HEAD")
+    assert record["context"]["cookiecutter"]["project_name"] == 'Zoë\'s "shop"'
+    assert git(service.root, "status", "--porcelain") == ""
+    assert "Nothing to do" in service.update()
+    assert cruft(service.root, "diff", "--exit-code") == ""
+
+
+def test_cruft_makes_the_same(template: Path, tmp_path: Path) -> None:
+    service = generate(template, tmp_path / "cookiecutter")
+    answers = json.dumps({"setup_environment": False})
+    (tmp_path / "cruft").mkdir()
+    cruft(tmp_path / "cruft", "create", str(template), "--no-input", "--extra-context", answers)
+    other = Service(tmp_path / "cruft/my_service", template)
+    commit(other.root, "Record")
+
+    assert other.record()["commit"] == service.record()["commit"]
+    ours, theirs = service.files(), other.files()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == [".cruft.json"]
+
+
+def test_service_from_a_folder_that_is_no_commit_can_be_linked(
+    template: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(template, copy, ignore=shutil.ignore_patterns(".git"))
+    service = generate(copy, tmp_path)
+    assert not (service.root / ".cruft.json").exists()
+
+    answers = json.dumps({"setup_environment": False})
+    cruft(service.root, "link", str(template), "--no-input", "--extra-context", answers)
+
+    commit(service.root, "Link")
+    assert "Nothing to do" in service.update()
+    assert cruft(service.root, "diff", "--exit-code") == ""
+
+
+def test_changes_of_the_template_that_are_not_committed_are_not_recorded(
+    template: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    git(tmp_path, "clone", "--quiet", str(template), str(copy))
+    with (copy / TEMPLATE.name / "README.md").open("a", encoding="utf-8") as readme:
+        readme.write("Not committed.\n")
+
+    assert not (generate(copy, tmp_path).root / ".cruft.json").exists()
+
+
+def test_password_of_the_template_is_not_recorded(template: Path, tmp_path: Path) -> None:
+    """As when `git clone` was given one in the address."""
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(template), str(bare))
+    address = "https://me:secret@example.com/template.git"
+    git(tmp_path, "config", "--global", f"url.{bare.as_uri()}.insteadOf", address)
+    try:
+        run(
+            *(sys.executable, "-m", "cookiecutter", "--no-input", address),
+            *("--output-dir", str(tmp_path), "setup_environment=no"),
+            cwd=tmp_path,
+        )
+    finally:
+        git(tmp_path, "config", "--global", "--unset", f"url.{bare.as_uri()}.insteadOf")
+
+    service = Service(tmp_path / "my_service", template)
+    assert service.record()["template"] == "https://example.com/template.git"
+    assert "secret@" not in os.linesep.join(map(repr, service.files().values()))

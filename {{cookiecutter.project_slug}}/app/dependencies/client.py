@@ -1,0 +1,46 @@
+"""Who is calling, as far as the network knows, and the limit of attempts for each of them."""
+
+from ipaddress import IPv6Address, ip_address
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.dependencies.services import RateLimitsDep
+from app.services.auth_service import Client
+from app.utils.rate_limit import PER_ADDRESS
+
+_USER_AGENT_LENGTH = 400
+
+
+def get_client(request: Request) -> Client:
+    user_agent = request.headers.get("user-agent")
+    return Client(
+        user_agent=user_agent[:_USER_AGENT_LENGTH] if user_agent else None,
+        ip_address=_address(request.client.host) if request.client else None,
+    )
+
+
+def _address(host: str) -> str | None:
+    try:
+        parsed = ip_address(host)
+    except ValueError:
+        return None  # what a proxy has put into X-Forwarded-For need not be an address
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Address(int(parsed)))  # without its zone
+    return str(parsed)
+
+
+ClientDep = Annotated[Client, Depends(get_client)]
+
+
+async def limit_by_address(client: ClientDep, rate_limits: RateLimitsDep) -> None:
+    await rate_limits.hit(PER_ADDRESS, _subscriber(client.ip_address or "unknown"))
+
+
+def _subscriber(address: str) -> str:
+    """An IPv6 subscriber has a whole network of 64 bits."""
+    return str(int(ip_address(address)) >> 64) if ":" in address else address
+
+
+LimitedByAddress = Depends(limit_by_address)
+"""For every route that needs no token."""

@@ -1,0 +1,139 @@
+"""Load on a service that has just started: `python -m benchmarks.load [connections] [seconds]`.
+
+Each connection is a user of its own, who reads and changes the own account without pause; one request
+in a hundred is a sign-up, which hashes a password. It prints what was answered, how fast, how
+evenly over the connections, and the memory of the service.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # has no types
+from uuid_utils.compat import uuid7
+
+from app.core.security import encode_access_token
+from app.db.local import local_database
+from app.db.session import Database, make_engine
+from app.models import Login, User
+from tests.service import SECRET_KEY, running_service
+from tests.support import PASSWORD, alembic
+
+
+@dataclass
+class Report:
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    per_connection: list[int] = field(default_factory=list)
+    lost: int = 0
+
+    def __str__(self) -> str:
+        lines = [
+            f"{kind} {status}: {count}" for (kind, status), count in sorted(self.statuses.items())
+        ]
+        for kind, seconds in self.seconds.items():
+            ordered = sorted(seconds)
+            p50, p99 = (ordered[int(len(ordered) * share)] * 1000 for share in (0.5, 0.99))
+            lines.append(
+                f"{kind}: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {ordered[-1] * 1000:.0f} ms"
+            )
+        counts = self.per_connection
+        lines.append(f"requests of a connection: {min(counts)} to {max(counts)}; lost: {self.lost}")
+        return "\n".join(lines)
+
+
+def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def answer(reader: asyncio.StreamReader) -> int:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    await reader.readexactly(length)
+    return int(head.split(b" ", 2)[1])
+
+
+async def use(port: int, token: str, until: float, report: Report) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    count = 0
+    while time.monotonic() < until:
+        count += 1
+        if count % 5:
+            kind, message = "read", request("GET", "/api/v1/users/me", token)
+        elif count % 100:
+            body = json.dumps({"full_name": f"Ada {count}"}).encode()
+            kind, message = "write", request("PATCH", "/api/v1/users/me", token, body)
+        else:
+            account = {"email": f"{uuid7()}@example.com", "password": PASSWORD}
+            body = json.dumps(account).encode()
+            kind, message = "sign-up", request("POST", "/api/v1/users", token, body)
+        started = time.monotonic()
+        try:
+            writer.write(message)
+            status = await answer(reader)
+        except (OSError, asyncio.IncompleteReadError):
+            report.lost += 1
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            continue
+        report.statuses[kind, status] += 1
+        report.seconds[kind].append(time.monotonic() - started)
+    writer.close()
+    report.per_connection.append(count)
+
+
+async def make_tokens(database: Database, count: int) -> list[str]:
+    users = [User(id=uuid7(), email=f"{n}@example.com", hashed_password="x") for n in range(count)]
+    logins = [Login(id=uuid7(), user_id=user.id) for user in users]
+    async with database.session.begin() as session:
+        session.add_all(users)
+        await session.flush()
+        session.add_all(logins)
+    await database.engine.dispose()
+    hour = timedelta(hours=1)
+    return [
+        encode_access_token(SECRET_KEY, user_id=login.user_id, login_id=login.id, lifetime=hour)
+        for login in logins
+    ]
+
+
+def main(connections: int = 500, seconds: int = 30) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)  # PostgreSQL may run as another user
+        with local_database(Path(name).resolve()) as url:
+            alembic(url, "upgrade", "head")
+            tokens = asyncio.run(make_tokens(Database(make_engine(url)), connections))
+            with running_service(
+                url, Path(name), LOG_LEVEL="CRITICAL", SMTP_HOST="127.0.0.1", SMTP_PORT="9"
+            ) as service:
+                port = int(service.address.rpartition(":")[2])
+                process = psutil.Process(service.process.pid)
+                report = Report()
+
+                async def run() -> None:
+                    until = time.monotonic() + seconds
+                    async with asyncio.TaskGroup() as tasks:
+                        for token in tokens:
+                            tasks.create_task(use(port, token, until, report))
+                        for second in range(0, seconds, 5):
+                            memory = process.memory_info().rss / 2**20
+                            print(
+                                f"after {second} s: {memory:.0f} MiB, {len(report.seconds['read'])} reads"
+                            )
+                            await asyncio.sleep(5)
+
+                asyncio.run(run())
+                print(report)
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""Schemathesis loads this: it signs the generated requests in.
+
+Many of them end the login or delete the account that they are made with, so there is a new one
+whenever it is needed.
+"""
+
+import asyncio
+import os
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import schemathesis
+from schemathesis import AuthContext
+from sqlalchemy import make_url
+from uuid_utils.compat import uuid7
+
+from app.core.security import encode_access_token
+from app.db.session import Database, make_engine
+from app.models import Login, User
+
+
+async def make_login(*, superuser: bool) -> tuple[UUID, UUID]:
+    user_id, login_id = uuid7(), uuid7()
+    database = Database(make_engine(make_url(os.environ["DATABASE_URL"])))
+    async with database.session.begin() as session:
+        email = f"{user_id}@example.com"
+        session.add(User(id=user_id, email=email, hashed_password="x", is_superuser=superuser))
+        await session.flush()
+        session.add(Login(id=login_id, user_id=user_id))
+    await database.engine.dispose()
+    return user_id, login_id
+
+
+@schemathesis.auth(refresh_interval=None)
+class Account:
+    def __init__(self) -> None:
+        self.client = httpx2.Client(base_url=os.environ["CONTRACT_ADDRESS"])
+        self.token = "none"
+
+    def get(self, case: Any, context: AuthContext) -> str:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if self.client.get("/api/v1/users/me", headers=headers).status_code != 200:
+            superuser = os.environ["CONTRACT_ROLE"] == "superuser"
+            user_id, login_id = asyncio.run(make_login(superuser=superuser))
+            self.token = encode_access_token(
+                os.environ["SECRET_KEY"],
+                user_id=user_id,
+                login_id=login_id,
+                lifetime=timedelta(hours=1),
+            )
+        return self.token
+
+    def set(self, case: Any, data: str, context: AuthContext) -> None:
+        case.headers["Authorization"] = f"Bearer {data}"

@@ -1,0 +1,55 @@
+"""The service keeps what its OpenAPI document promises, whatever it is sent.
+
+Schemathesis makes the requests, valid ones and broken ones, and chains of them. The short run is
+a part of the tests; `poe contract` runs the long one.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+
+from app.core.config import ROOT
+from tests.service import environment, running_service
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.mark.slow
+def test_short_run(migrated_database_url: URL, tmp_path: Path) -> None:
+    run(migrated_database_url, tmp_path, "superuser", "--phases=fuzzing", "--max-examples=5")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ["superuser", "user", "nobody"])
+def test_long_run(migrated_database_url: URL, tmp_path: Path, role: str) -> None:
+    assert run(migrated_database_url, tmp_path, role, "--max-examples=100") > 1700
+
+
+def run(url: URL, directory: Path, role: str, *options: str) -> int:
+    """Make requests of this role, check the answers, and tell how many there were."""
+    with running_service(url, directory) as service:
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", f"--config-file={CONFIGURATION}"),
+            *("run", f"{service.address}/openapi.json", "--no-color"),
+            *("--checks=all", "--continue-on-failure", *options),
+        ]
+        variables = environment(
+            url,
+            CONTRACT_ADDRESS=service.address,
+            CONTRACT_ROLE=role,
+            SCHEMATHESIS_HOOKS="" if role == "nobody" else "tests.contract.hooks",
+            PYTHONPATH=str(ROOT),
+        )
+        result = subprocess.run(
+            command, cwd=directory, env=variables, capture_output=True, text=True, check=False
+        )
+    report = result.stdout + result.stderr
+    assert result.returncode == 0, report
+    sys.stdout.write(report)
+    match = re.search(r"(\d+) generated", report)
+    assert match is not None, report
+    return int(match[1])

@@ -1,0 +1,86 @@
+"""Stopping: the service becomes unready first, finishes what it has accepted, and ends in time."""
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+from sqlalchemy import URL
+
+from tests.service import Service, running_service
+from tests.support import PASSWORD
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM"),
+]
+
+
+def answer(service: Service, path: str) -> int:
+    return httpx2.get(f"{service.address}{path}").status_code
+
+
+def test_becomes_unready_before_it_stops(migrated_database_url: URL, tmp_path: Path) -> None:
+    with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="1") as service:
+        assert answer(service, "/readyz") == 200
+        service.process.send_signal(signal.SIGTERM)
+        with httpx2.Client(base_url=service.address) as client:
+            response = client.get("/readyz")
+        assert response.status_code == 503
+        assert response.headers["Connection"] == "close"
+        assert answer(service, "/livez") == 200
+        service.process.wait(timeout=10)
+
+
+def test_finishes_requests_in_flight(migrated_database_url: URL, tmp_path: Path) -> None:
+    body = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()
+    head = (
+        "POST /api/v1/users HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+
+    async def run(service: Service) -> bytes:
+        reader, writer = await connect(service)
+        writer.write(head + body[:10])
+        await asyncio.sleep(0.5)
+        service.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(1)
+        with pytest.raises(ConnectionRefusedError):
+            await connect(service)
+        writer.write(body[10:])
+        answer = await reader.read()
+        await close(writer)
+        return answer
+
+    with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="0.2") as service:
+        assert asyncio.run(run(service)).startswith(b"HTTP/1.1 201 ")
+        service.process.wait(timeout=10)
+
+
+def test_does_not_wait_without_end(migrated_database_url: URL, tmp_path: Path) -> None:
+    async def run(service: Service) -> None:
+        _, writer = await connect(service)
+        writer.write(b"POST /api/v1/users HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n")
+        await asyncio.sleep(0.5)
+        service.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(service.process.wait, 10)
+        await close(writer)
+
+    with running_service(
+        migrated_database_url, tmp_path, SHUTDOWN_DELAY="0", SHUTDOWN_TIMEOUT="1"
+    ) as service:
+        asyncio.run(run(service))
+
+
+async def connect(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", int(service.address.rpartition(":")[2]))
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()

@@ -1,0 +1,80 @@
+"""The service as a process of its own, as it runs in production."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from sqlalchemy import URL
+
+from app.core.config import ROOT
+
+SECRET_KEY = "a key for tests that signs nothing else"
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Service:
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait_until_alive(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                httpx2.get(f"{self.address}/livez")
+            except httpx2.TransportError:
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.05)
+            else:
+                return
+
+
+def environment(url: URL, **settings: str) -> dict[str, str]:
+    """The environment of a process that uses this database.
+
+    Coverage is not measured there: it would make the service several times slower.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return {
+        **own,
+        "ENVIRONMENT": "test",
+        "SECRET_KEY": SECRET_KEY,
+        "DATABASE_URL": url.render_as_string(hide_password=False),
+        "LOG_FORMAT": "json",
+        "RATE_LIMIT_ENABLED": "false",
+        **settings,
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def running_service(
+    url: URL, directory: Path, *options: str, port: int | None = None, **settings: str
+) -> Iterator[Service]:
+    """Run `uvicorn app.main:app` with *options* and *settings*; its log is in *directory*."""
+    port = port or free_port()
+    log = directory / f"service-{port}.log"
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port), *options]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(url, **settings), stderr=output
+        )
+    service = Service(f"http://127.0.0.1:{port}", process, log)
+    try:
+        service.wait_until_alive()
+        yield service
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,96 @@
+from datetime import timedelta
+from uuid import UUID
+
+import httpx2
+import pytest
+from sqlalchemy import func, select, update
+
+from app.db.base import utc_now
+from app.db.session import Database
+from app.models.login import Login, RefreshToken
+from app.services.cleanup_service import CleanupService
+from tests.support import log_in
+
+REFRESH = "/api/v1/auth/refresh"
+
+
+async def rows(database: Database, model: type[Login | RefreshToken]) -> int:
+    async with database.read_session() as session:
+        return await session.scalar(select(func.count()).select_from(model)) or 0
+
+
+@pytest.fixture
+async def refresh_tokens(client: httpx2.AsyncClient, user: dict[str, str]) -> list[str]:
+    """One login: two spent tokens and a good one."""
+    tokens = [(await log_in(client, user["email"]))["refresh_token"]]
+    for _ in range(2):
+        response = await client.post(REFRESH, json={"refresh_token": tokens[-1]})
+        tokens.append(response.json()["refresh_token"])
+    return tokens
+
+
+async def set_expiry(database: Database, *, spent: bool, days: int) -> None:
+    async with database.session.begin() as session:
+        await session.execute(
+            update(RefreshToken)
+            .where(RefreshToken.used_at.is_not(None) if spent else RefreshToken.used_at.is_(None))
+            .values(expires_at=utc_now() + timedelta(days=days))
+        )
+
+
+async def test_what_is_needed_stays(
+    client: httpx2.AsyncClient, database: Database, refresh_tokens: list[str]
+) -> None:
+    cleanup = CleanupService(database)
+    assert await cleanup.delete_finished_logins() == 0
+    assert await cleanup.delete_expired_spent_tokens() == 0
+    # Reuse is still noticed.
+    assert (
+        await client.post(REFRESH, json={"refresh_token": refresh_tokens[0]})
+    ).status_code == 401
+    assert (
+        await client.post(REFRESH, json={"refresh_token": refresh_tokens[2]})
+    ).status_code == 401
+
+
+async def test_expired_spent_tokens_go(
+    client: httpx2.AsyncClient, database: Database, refresh_tokens: list[str]
+) -> None:
+    await set_expiry(database, spent=True, days=-2)
+    cleanup = CleanupService(database)
+    assert await cleanup.delete_finished_logins() == 0
+    assert await cleanup.delete_expired_spent_tokens() == 2
+    assert await rows(database, RefreshToken) == 1
+    assert (
+        await client.post(REFRESH, json={"refresh_token": refresh_tokens[2]})
+    ).status_code == 200
+
+
+@pytest.mark.usefixtures("refresh_tokens")
+async def test_expired_logins_go_with_their_tokens(database: Database) -> None:
+    await set_expiry(database, spent=True, days=-9)
+    await set_expiry(database, spent=False, days=-2)
+    assert await CleanupService(database).delete_finished_logins() == 1
+    assert await rows(database, RefreshToken) == 0
+
+
+async def test_ended_logins_go_in_batches(
+    client: httpx2.AsyncClient,
+    database: Database,
+    user: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.services.cleanup_service.BATCH_SIZE", 2)
+    async with database.session.begin() as session:
+        for hours in (1, 30, 30, 30, 30, 30):
+            ended_at = utc_now() - timedelta(hours=hours)
+            session.add(Login(user_id=UUID(user["id"]), ended_at=ended_at))
+    await log_in(client, user["email"])
+    async with database.session.begin() as session:
+        # The login that ended an hour ago has no refresh token that could go on, and none at all.
+        recent = await session.scalar(select(Login.id).order_by(Login.ended_at.desc().nulls_last()))
+        session.add(
+            RefreshToken(login_id=recent, token_hash="x", expires_at=utc_now() + timedelta(days=1))
+        )
+    assert await CleanupService(database).delete_finished_logins() == 5
+    assert await rows(database, Login) == 2
