@@ -91,6 +91,7 @@ def settings(
         "environment": "test",
         "database_url": migrated_database_url.render_as_string(hide_password=False),
         "database_pool_size": 5,
+        "database_pool_timeout": 30,  # a test machine may have other work to do
         "secret_key": "a key for tests that signs nothing else",
         "smtp_host": "127.0.0.1",
         "smtp_port": mailbox.port,

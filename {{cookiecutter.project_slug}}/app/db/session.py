@@ -44,7 +44,7 @@ def _refuse_writes(state: ORMExecuteState) -> None:
 
 
 def make_engine(
-    url: URL, *, pool_size: int = 15, pool_timeout: float = 1, statement_timeout: float = 10
+    url: URL, *, pool_size: int = 15, pool_timeout: float = 1.5, statement_timeout: float = 10
 ) -> AsyncEngine:
     """Make the engine of a service. At the most *pool_size* connections, and none beyond it for a
     moment: under load, opening and closing connections costs more than waiting for one.

@@ -122,7 +122,7 @@ async def test_stopped_and_started_again(
         account = {"email": "bob@example.com", "password": PASSWORD}
         await assert_unavailable(client.post("/api/v1/auth/token", data=form))
         await assert_unavailable(client.post("/api/v1/users", json=account))
-        many = (assert_unavailable(client.get(ME, headers=user_headers)) for _ in range(32))
+        many = (assert_unavailable(client.get(ME, headers=user_headers)) for _ in range(8))
         await asyncio.gather(*many)
     finally:
         server.start()
@@ -191,7 +191,7 @@ async def test_pool_exhausted(
         for _ in range(POOL_SIZE):
             tasks.create_task(hold())
         await asyncio.sleep(0.2)
-        many = (assert_unavailable(client.get(ME, headers=user_headers)) for _ in range(32))
+        many = (assert_unavailable(client.get(ME, headers=user_headers)) for _ in range(8))
         await asyncio.gather(*many)
         release.set()
     await assert_works(client, user_headers)
