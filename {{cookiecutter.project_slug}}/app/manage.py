@@ -28,8 +28,9 @@ async def create_superuser(settings: Settings, email: str, password: str) -> str
     new = UserCreate.model_validate({"email": email, "password": password})
     async with Database.open(settings) as database, database.session.begin() as session:
         users = UserService(session, settings, PasswordHashing(), _no_mail)
-        if not await users.ensure_superuser(new):
-            raise EmailTakenError
+        created = await users.ensure_superuser(new)
+    if not created:
+        raise EmailTakenError
     return f"{new.email} is a superuser now."
 
 

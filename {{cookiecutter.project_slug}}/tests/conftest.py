@@ -57,12 +57,12 @@ def migrated_database_url(empty_database_url: URL) -> URL:
 
 @pytest.fixture
 async def database(migrated_database_url: URL) -> AsyncIterator[Database]:
-    """The database, empty again after each test. Tests commit like the service does."""
+    """The database, empty whatever other tests have left. Tests commit like the service does."""
     engine = make_engine(migrated_database_url)
-    yield Database(engine)
     async with engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             await connection.execute(table.delete())
+    yield Database(engine)
     await engine.dispose()
 
 

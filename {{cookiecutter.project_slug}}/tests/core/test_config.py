@@ -62,10 +62,13 @@ def test_all_problems_at_once_without_values(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SECRET_KEY", "")
     monkeypatch.setenv("CORS_ORIGINS", "*")
     monkeypatch.setenv("DATABASE_URL", "mysql://hidden")
+    monkeypatch.setenv("REDIS_URL", "memcached://hidden")
+    monkeypatch.setenv("TRUSTED_PROXIES", "hidden")
     with pytest.raises(SettingsError) as caught:
         load_settings()
     message = str(caught.value)
-    for name in ("ENVIRONMENT", "SMTP_PORT", "SECRET_KEY", "CORS_ORIGINS", "DATABASE_URL"):
+    names = ["ENVIRONMENT", "SMTP_PORT", "SECRET_KEY", "CORS_ORIGINS", "DATABASE_URL", "REDIS_URL"]
+    for name in [*names, "TRUSTED_PROXIES"]:
         assert f"  {name}: " in message
     assert "hidden" not in message
 

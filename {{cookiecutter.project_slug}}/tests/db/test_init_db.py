@@ -59,6 +59,7 @@ async def test_two_at_once(settings: Settings, database: Database) -> None:
         (FIRST | {"first_superuser_password": "password1234"}, "PASSWORD: is too common"),
     ],
 )
+@pytest.mark.usefixtures("database")
 async def test_unusable_settings(settings: Settings, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         await init_db(settings)
