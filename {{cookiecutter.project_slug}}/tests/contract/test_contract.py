@@ -15,6 +15,9 @@ from sqlalchemy import URL
 from app.core.config import ROOT
 from tests.service import environment, running_service
 
+# Empty when a test begins.
+pytestmark = pytest.mark.usefixtures("database")
+
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
