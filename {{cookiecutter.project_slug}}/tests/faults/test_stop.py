@@ -16,6 +16,7 @@ from tests.support import PASSWORD
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("database"),  # empty when a test begins
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM"),
 ]
 
