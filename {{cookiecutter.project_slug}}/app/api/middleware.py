@@ -27,6 +27,7 @@ _MAX_HEADER_BYTES = 64 * 1024
 _MAX_WAIT_SECONDS = 1
 # Asked every few seconds by load balancers.
 _QUIET_PATHS = {"/livez", "/readyz"}
+_FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 
 
 def _header(message: Scope | Message, name: bytes) -> bytes:
@@ -55,16 +56,24 @@ class ClientAddressMiddleware:
     """
 
     def __init__(self, app: ASGIApp, trusted_proxies: list[IPvAnyNetwork]) -> None:
-        self.app: Any = ProxyHeadersMiddleware(app, [str(network) for network in trusted_proxies])  # type: ignore[arg-type]  # the same protocol, typed in other words
+        self.app = app
+        self.behind_proxy: Any = ProxyHeadersMiddleware(
+            app,  # type: ignore[arg-type]  # the same protocol, typed in other words
+            [str(network) for network in trusted_proxies],
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in {"http", "websocket"} and scope.get("client"):
+        if scope["type"] == "lifespan" or _FORWARDED.isdisjoint(dict(scope["headers"])):
+            await self.app(scope, receive, send)
+            return
+        if scope.get("client"):
             forwarded = Headers(scope=scope).getlist("x-forwarded-for")
             host = scope["client"][0]
-            if host not in self.app.trusted_hosts and any(host in value for value in forwarded):
+            is_trusted = host in self.behind_proxy.trusted_hosts
+            if not is_trusted and any(host in value for value in forwarded):
                 # An address that uvicorn took from the header: it did so for a peer on loopback.
                 scope["client"] = ("127.0.0.1", 0)
-        await self.app(scope, receive, send)
+        await self.behind_proxy(scope, receive, send)
 
 
 class RequestContextMiddleware:

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
@@ -44,19 +45,38 @@ def refuse_guessable_password(password: str, email: str, *, field: str) -> None:
 
 
 class PasswordHashing:
-    """Threads for hashing. A flood of logins waits for one, then is refused; it can't exhaust the
+    """Threads for hashing. A flood of logins waits for its turn, then is refused; it can't exhaust the
     memory (19 MiB a hash) or starve the event loop, which keeps a core.
     """
 
     def __init__(self) -> None:
         threads = max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
-        self._limiter = anyio.CapacityLimiter(threads)
         # Threads that stay: the allocator keeps the memory of a hash for each thread that has made
         # one, and those of anyio are many and change.
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
+        # One more than can be hashed at a time: it reads its user meanwhile.
+        self._turns = anyio.CapacityLimiter(threads + 1)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Hash and verify within this, and hold no connection while you wait for it.
+
+        Raises UnavailableError when too many wait already, or when it takes too long.
+        """
+        if self._turns.statistics().tasks_waiting >= _MAX_WAITING:
+            raise UnavailableError(retry_after=_MAX_WAIT_SECONDS)
+        try:
+            with anyio.fail_after(_MAX_WAIT_SECONDS):
+                await self._turns.acquire_on_behalf_of(turn := object())
+        except TimeoutError:
+            raise UnavailableError(retry_after=_MAX_WAIT_SECONDS) from None
+        try:
+            yield
+        finally:
+            self._turns.release_on_behalf_of(turn)
 
     async def hash(self, password: str) -> str:
         return await self._run(hash_password, password)
@@ -72,16 +92,5 @@ class PasswordHashing:
     async def _run(
         self, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        """Raises UnavailableError when no thread gets free in time."""
-        if self._limiter.statistics().tasks_waiting >= _MAX_WAITING:
-            raise UnavailableError(retry_after=_MAX_WAIT_SECONDS)
-        try:
-            with anyio.fail_after(_MAX_WAIT_SECONDS):
-                await self._limiter.acquire_on_behalf_of(task := object())
-        except TimeoutError:
-            raise UnavailableError(retry_after=_MAX_WAIT_SECONDS) from None
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, function, *arguments)
-        finally:
-            self._limiter.release_on_behalf_of(task)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, function, *arguments)

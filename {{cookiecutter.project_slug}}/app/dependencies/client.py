@@ -12,7 +12,7 @@ from app.utils.rate_limit import PER_ADDRESS
 _USER_AGENT_LENGTH = 400
 
 
-def get_client(request: Request) -> Client:
+async def get_client(request: Request) -> Client:
     user_agent = request.headers.get("user-agent")
     return Client(
         user_agent=user_agent[:_USER_AGENT_LENGTH] if user_agent else None,

@@ -13,7 +13,7 @@ from app.db.session import Database
 _SAFE_METHODS = {"GET", "HEAD"}
 
 
-def get_database(request: Request) -> Database:
+async def get_database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 

@@ -18,12 +18,12 @@ from app.utils.rate_limit import RateLimits
 logger = logging.getLogger(__name__)
 
 
-def get_hashing(request: Request) -> PasswordHashing:
+async def get_hashing(request: Request) -> PasswordHashing:
     hashing: PasswordHashing = request.app.state.hashing
     return hashing
 
 
-def get_send_mail(request: Request, background_tasks: BackgroundTasks) -> SendMail:
+async def get_send_mail(request: Request, background_tasks: BackgroundTasks) -> SendMail:
     """Background tasks run after the commit, and not at all if it failed. The mailer returns at once."""
     mailer: Mailer = request.app.state.mailer
 
@@ -40,7 +40,7 @@ def get_send_mail(request: Request, background_tasks: BackgroundTasks) -> SendMa
     return lambda make_mail: background_tasks.add_task(send, make_mail)
 
 
-def get_rate_limits(request: Request) -> RateLimits:
+async def get_rate_limits(request: Request) -> RateLimits:
     rate_limits: RateLimits = request.app.state.rate_limits
     return rate_limits
 
@@ -50,12 +50,12 @@ SendMailDep = Annotated[SendMail, Depends(get_send_mail)]
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
-def get_health_service(request: Request, session: SessionDep) -> HealthService:
+async def get_health_service(request: Request, session: SessionDep) -> HealthService:
     shutdown: Shutdown = request.app.state.shutdown
     return HealthService(session, shutdown)
 
 
-def get_auth_service(
+async def get_auth_service(
     session: SessionDep,
     database: DatabaseDep,
     settings: SettingsDep,
@@ -65,7 +65,7 @@ def get_auth_service(
     return AuthService(session, database, settings, hashing, rate_limits)
 
 
-def get_account_service(
+async def get_account_service(
     session: SessionDep,
     database: DatabaseDep,
     settings: SettingsDep,
@@ -79,7 +79,7 @@ def get_account_service(
 AccountServiceDep = Annotated[AccountService, Depends(get_account_service)]
 
 
-def get_user_service(
+async def get_user_service(
     session: SessionDep, settings: SettingsDep, hashing: HashingDep, accounts: AccountServiceDep
 ) -> UserService:
     return UserService(session, settings, hashing, accounts.send_verification)

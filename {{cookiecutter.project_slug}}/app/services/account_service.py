@@ -117,7 +117,8 @@ class AccountService:
         await self._set_password(user, await self._hash_new(new_password, user))
 
     async def _hash_new(self, new_password: str, user: User) -> str:
-        return await self._hashing.hash_new(new_password, user.email, field="new_password")
+        async with self._hashing.turn():
+            return await self._hashing.hash_new(new_password, user.email, field="new_password")
 
     async def _set_password(self, user: User, hashed_password: str) -> None:
         user.hashed_password = hashed_password

@@ -76,20 +76,22 @@ class AuthService:
         """
         email = find_email(username)
         await self._rate_limits.hit(PER_ACCOUNT, email or username)
-        checked = await self._check_password(email, password)
+        # One after another: those who wait have not even read their user yet.
+        async with self._hashing.turn():
+            checked, new_hash = await self._check_password(email, password)
         await self._rate_limits.clear(PER_ACCOUNT, checked.email)
         # Read again in this transaction: the password may have been changed meanwhile. Locked: who is
         # just changing it ends the logins that are stored by then, and must find this one.
         user = await lock_user(self._session, checked.id)
         if user is None or not user.is_active or user.hashed_password != checked.hashed_password:
             raise WrongCredentialsError
-        if needs_rehash(user.hashed_password):
-            user.hashed_password = await self._hashing.hash(password)
+        user.hashed_password = new_hash
         login = Login(user_id=user.id, user_agent=client.user_agent, ip_address=client.ip_address)
         await add_login(self._session, login)
         return await self._issue(login)
 
-    async def _check_password(self, email: str | None, password: str) -> User:
+    async def _check_password(self, email: str | None, password: str) -> tuple[User, str]:
+        """The user, and the hash to store: another one when the parameters of hashing have changed."""
         # In a session of its own: no connection of the pool is held while the password is hashed.
         async with self._database.read_session() as session:
             user = await find_user_by_email(session, email) if email else None
@@ -98,7 +100,9 @@ class AuthService:
         )
         if user is None or not matches:
             raise WrongCredentialsError
-        return user
+        if needs_rehash(user.hashed_password):
+            return user, await self._hashing.hash(password)
+        return user, user.hashed_password
 
     async def refresh(self, refresh_token: str) -> TokenRead:
         """Raises InvalidRefreshTokenError; RefreshTokenReusedError if the token was spent before."""
@@ -155,19 +159,22 @@ class AuthService:
         Raises WrongPasswordError, InvalidInputError, and TooManyAttemptsError: who has stolen an
         access token must not find out the password with it.
         """
-        user = current.user
+        checked = current.user
         new_password = change.new_password.get_secret_value()
         current_password = change.current_password.get_secret_value()
-        await self._rate_limits.hit(PER_PASSWORD_CHANGE, str(user.id))
-        checked = user.hashed_password
-        if not await self._hashing.verify(current_password, checked):
-            raise WrongPasswordError
-        await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(user.id))
-        hashed_password = await self._hashing.hash_new(
-            new_password, user.email, field="new_password"
-        )
+        await self._rate_limits.hit(PER_PASSWORD_CHANGE, str(checked.id))
+        # Gives the connection back, and with it the lock of SQLite, while the passwords are hashed.
+        await self._session.close()
+        async with self._hashing.turn():
+            if not await self._hashing.verify(current_password, checked.hashed_password):
+                raise WrongPasswordError
+            await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(checked.id))
+            hashed_password = await self._hashing.hash_new(
+                new_password, checked.email, field="new_password"
+            )
         # Whoever knows the old password must not undo a reset that came in between.
-        if await lock_user(self._session, user.id) is None or user.hashed_password != checked:
+        user = await lock_user(self._session, checked.id)
+        if user is None or user.hashed_password != checked.hashed_password:
             raise WrongPasswordError
         user.hashed_password = hashed_password
         await end_logins_of_user(self._session, user.id, except_login_id=current.id)

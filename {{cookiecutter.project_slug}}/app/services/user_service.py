@@ -105,11 +105,10 @@ class UserService:
 
     async def _create(self, new: UserCreate, **flags: bool) -> User:
         password = new.password.get_secret_value()
+        async with self._hashing.turn():
+            hashed_password = await self._hashing.hash_new(password, new.email, field="password")
         user = User(
-            email=new.email,
-            full_name=new.full_name,
-            hashed_password=await self._hashing.hash_new(password, new.email, field="password"),
-            **flags,
+            email=new.email, full_name=new.full_name, hashed_password=hashed_password, **flags
         )
         await add_user(self._session, user)
         return user

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
@@ -427,6 +429,33 @@ async def test_refused_password_change(
     )
     assert response.status_code == status
     await log_in(client, user["email"])
+
+
+async def test_who_waits_for_hashing_holds_no_connection(
+    app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str], mailbox: Mailbox
+) -> None:
+    account = {"email": "ada@example.com", "password": PASSWORD}
+    await client.post(f"{AUTH}/password-reset/request", json={"email": account["email"]})
+    token = token_in((await mailbox.wait_for(2))[-1])
+    form = {"username": account["email"], "password": PASSWORD}
+    change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    reset = {"token": token, "new_password": NEW_PASSWORD}
+    turns: CapacityLimiter = app.state.hashing._turns
+    async with asyncio.TaskGroup() as tasks, AsyncExitStack() as others:
+        for _ in range(int(turns.total_tokens)):
+            await others.enter_async_context(app.state.hashing.turn())
+        for request in (
+            client.post(f"{AUTH}/token", data=form),
+            client.post(f"{ME}/password", json=change, headers=user_headers),
+            client.post(f"{AUTH}/password-reset", json=reset),
+            client.post(USERS, json=account | {"email": "bob@example.com"}),
+        ):
+            tasks.create_task(request)
+        async with asyncio.timeout(5):
+            while turns.statistics().tasks_waiting < 4:
+                await asyncio.sleep(0.01)
+        pool = app.state.database.engine.pool
+        assert pool.checkedout() == 0
 
 
 async def test_password_is_hashed_again_when_parameters_rise(

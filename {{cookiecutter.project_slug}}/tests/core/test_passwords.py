@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -52,9 +53,23 @@ def test_good_password(password: str) -> None:
 async def test_flood_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.core.passwords._MAX_WAITING", 2)
     hashing = PasswordHashing()
-    threads = int(hashing._limiter.total_tokens)
-    results = await asyncio.gather(
-        *(hashing.hash("correct horse battery staple") for _ in range(threads + 3)),
-        return_exceptions=True,
-    )
+
+    async def hash_one() -> str:
+        async with hashing.turn():
+            return await hashing.hash("correct horse battery staple")
+
+    turns = int(hashing._turns.total_tokens)
+    results = await asyncio.gather(*(hash_one() for _ in range(turns + 3)), return_exceptions=True)
     assert [type(result) for result in results].count(UnavailableError) == 1
+
+
+async def test_turn_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.core.passwords._MAX_WAIT_SECONDS", 0.01)
+    hashing = PasswordHashing()
+    async with AsyncExitStack() as others:
+        for _ in range(int(hashing._turns.total_tokens)):
+            await others.enter_async_context(hashing.turn())
+        with pytest.raises(UnavailableError):
+            await others.enter_async_context(hashing.turn())
+    async with hashing.turn():
+        """Whoever comes later is not held up by those who gave up."""

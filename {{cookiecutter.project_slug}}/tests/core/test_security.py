@@ -7,8 +7,6 @@ import jwt
 import pytest
 
 from app.core import security
-from app.core.exceptions import UnavailableError
-from app.core.passwords import PasswordHashing
 from app.core.security import (
     Purpose,
     decode_access_token,
@@ -98,12 +96,3 @@ def test_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not verify_password("correct horse ", hashed)
     assert not verify_password("\ud800", hashed)
     assert not verify_password("correct horse", "not a hash")
-
-
-async def test_flood_of_passwords_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.core.passwords._MAX_WAIT_SECONDS", 0)
-    hashing = PasswordHashing()
-    for _ in range(int(hashing._limiter.total_tokens)):
-        hashing._limiter.acquire_on_behalf_of_nowait(object())
-    with pytest.raises(UnavailableError):
-        await hashing.hash("x")
