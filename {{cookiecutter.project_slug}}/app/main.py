@@ -43,9 +43,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.hashing = PasswordHashing()
         app.state.mailer = Mailer(settings)
         app.state.rate_limits = RateLimits(settings)
-        app.state.shutdown = Shutdown(
-            delay=settings.shutdown_delay, timeout=settings.shutdown_timeout
-        )
         try:
             with app.state.shutdown.on_sigterm():
                 yield
@@ -70,6 +67,7 @@ def _cors(settings: Settings) -> list[Middleware]:
 
 
 def create_app(settings: Settings) -> FastAPI:
+    shutdown = Shutdown(delay=settings.shutdown_delay, timeout=settings.shutdown_timeout)
     app = FastAPI(
         title=PROJECT_NAME,
         description=PROJECT_DESCRIPTION,
@@ -83,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         # The first stands outermost.
         middleware=[
             Middleware(ClientAddressMiddleware, trusted_proxies=settings.trusted_proxies),
-            Middleware(RequestContextMiddleware),
+            Middleware(RequestContextMiddleware, shutdown=shutdown),
             *_cors(settings),
             Middleware(LastResortMiddleware),
             Middleware(
@@ -95,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     app.state.settings = settings
+    app.state.shutdown = shutdown
     install_error_handlers(app)
     install_openapi(app)
     if settings.docs_enabled:

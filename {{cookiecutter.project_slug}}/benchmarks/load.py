@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # has no types
+import psutil
 from uuid_utils.compat import uuid7
 
 from app.core.security import encode_access_token
@@ -129,7 +129,7 @@ def main(connections: int = 500, seconds: int = 30) -> None:
                             print(
                                 f"after {second} s: {memory:.0f} MiB, {len(report.seconds['read'])} reads"
                             )
-                            await asyncio.sleep(5)
+                            await asyncio.sleep(min(5, seconds))
 
                 asyncio.run(run())
                 print(report)

@@ -1,76 +1,86 @@
-"""What the middleware costs: `python -m benchmarks.middleware`.
+"""What the middleware costs: `python -m benchmarks.middleware [rounds] [requests]`.
 
-The same request goes to the application with its middleware and to one without any, in turns, in this
-process and without a network.
+The same request goes to a service with its middleware and to one without any, in turns. What is
+compared is the processor time of the two processes; nothing is logged in either.
 """
 
-import asyncio
-import logging
+import socket
 import statistics
-import time
-from typing import Any
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
-from pydantic import SecretStr
-from starlette.types import ASGIApp, Message
+import psutil
+from fastapi import FastAPI
+from sqlalchemy import make_url
 
-from app.core.config import Environment
-from app.main import create_app, lifespan
-from tests.support import TestSettings
+from app.core.config import get_settings
+from app.main import create_app
+from tests.service import Service, running_service
 
-ROUNDS = 40
-REQUESTS = 500
-HEADERS = [
-    (b"host", b"api.example.com"),
-    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"),
-    (b"accept", b"application/json"),
-    (b"authorization", b"Bearer " + b"x" * 300),
-]
-
-
-async def seconds(app: ASGIApp, path: str) -> float:
-    """The time of one request."""
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b""}
-
-    async def send(message: Message) -> None:
-        """Nobody is there."""
-
-    started = time.perf_counter()
-    for _ in range(REQUESTS):
-        scope: dict[str, Any] = {
-            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
-            "query_string": b"", "headers": HEADERS, "client": ("192.0.2.1", 1),
-            "server": ("127.0.0.1", 80), "scheme": "http", "http_version": "1.1", "root_path": "",
-        }  # fmt: skip
-        await app(scope, receive, send)
-    return (time.perf_counter() - started) / REQUESTS
+REQUEST = (
+    b"GET /empty HTTP/1.1\r\nHost: api.example.com\r\nAccept: application/json\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\n"
+    b"Authorization: Bearer " + b"x" * 300 + b"\r\n\r\n"
+)
 
 
-async def empty() -> None:
-    """Answers 200."""
+def complete() -> FastAPI:
+    app = create_app(get_settings())
+
+    @app.get("/empty")
+    async def empty() -> None:
+        """Answers 200."""
+
+    return app
 
 
-async def measure() -> None:
-    logging.disable(logging.INFO)  # the log line costs what its destination costs
-    settings = TestSettings(
-        environment=Environment.TEST,
-        secret_key=SecretStr("x"),
-        database_url=SecretStr("sqlite:///never-opened.db"),
-    )
-    bare, complete = create_app(settings), create_app(settings)
-    bare.user_middleware.clear()
-    async with lifespan(bare), lifespan(complete):
-        for app in (bare, complete):
-            app.get("/empty")(empty)
-            await seconds(app, "/empty")
-        pairs = [
-            (await seconds(bare, "/empty"), await seconds(complete, "/empty"))
-            for _ in range(ROUNDS)
+def bare() -> FastAPI:
+    app = complete()
+    app.user_middleware.clear()
+    return app
+
+
+def microseconds(service: Service, requests: int) -> float:
+    """The processor time that the service takes for a request."""
+    process = psutil.Process(service.process.pid)
+    host, port = service.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        before = process.cpu_times()
+        for _ in range(requests):
+            connection.sendall(REQUEST)
+            response = connection.recv(65536)
+            assert response.startswith(b"HTTP/1.1 200 ")
+            while not response.endswith(b"null"):
+                response = connection.recv(65536)
+        after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) / requests * 1e6
+
+
+def main(rounds: int = 20, requests: int = 5000) -> None:
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = make_url(f"sqlite:///{directory / 'never-used.db'}")
+        services = [
+            stack.enter_context(
+                running_service(
+                    url,
+                    directory,
+                    "--factory",
+                    "--no-access-log",
+                    app=f"benchmarks.middleware:{app}",
+                )
+            )
+            for app in ("bare", "complete")
         ]
-    without, with_all = (statistics.median(times) * 1e6 for times in zip(*pairs, strict=True))
-    print(f"empty route: {without:.0f} us without middleware, {with_all:.0f} us with it")
+        times = [[microseconds(service, requests) for service in services] for _ in range(rounds)]
+    without, with_all = (statistics.median(column) for column in zip(*times, strict=True))
+    print(
+        f"empty route: {without:.0f} us without middleware, {with_all:.0f} us with it "
+        f"({(with_all / without - 1) * 100:.0f} % more)"
+    )
 
 
 if __name__ == "__main__":
-    asyncio.run(measure())
+    main(*(int(argument) for argument in sys.argv[1:]))

@@ -1,7 +1,11 @@
-"""Page 1 and page 1,000 of 100,000 users: `python -m benchmarks.pages`. Shows PostgreSQL's plan."""
+"""The first and the last page of many users: `python -m benchmarks.pages [users]`.
+
+Shows PostgreSQL's plan.
+"""
 
 import asyncio
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,19 +23,18 @@ from app.models import User
 from app.schemas.user import UserListParams, UserSort
 from tests.support import alembic
 
-USERS = 100_000
 LIMIT = 100
 ROUNDS = 50
 SORTS: tuple[UserSort, ...] = ("created_at", "-created_at", "email", "-email")
 
 
-async def fill(database: Database) -> None:
+async def fill(database: Database, count: int) -> None:
     rows = [
         {"id": uuid7(), "email": f"user{number:06}@example.com", "hashed_password": "x"}
-        for number in range(USERS)
+        for number in range(count)
     ]
     async with database.session.begin() as session:
-        for start in range(0, USERS, 1000):
+        for start in range(0, count, 1000):
             now = utc_now()
             await session.execute(
                 insert(User),
@@ -82,25 +85,26 @@ async def show_plan(database: Database, sort: UserSort, position: Position | Non
             print(f"    {line}")
 
 
-async def measure(database: Database) -> None:
-    await fill(database)
+async def measure(database: Database, count: int) -> None:
+    await fill(database, count)
+    pages = count // LIMIT
     for sort in SORTS:
-        position = await find_position(database, sort, USERS // LIMIT)
+        position = await find_position(database, sort, pages)
         first = await milliseconds(database, sort, None)
         last = await milliseconds(database, sort, position)
-        print(f"{sort}: page 1 {first:.2f} ms, page {USERS // LIMIT} {last:.2f} ms")
+        print(f"{sort}: page 1 {first:.2f} ms, page {pages} {last:.2f} ms")
         if database.engine.dialect.name == "postgresql":
             await show_plan(database, sort, position)
     await database.engine.dispose()
 
 
-def main() -> None:
+def main(count: int = 100_000) -> None:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)  # PostgreSQL may run as another user
         with local_database(Path(name).resolve()) as url:
             alembic(url, "upgrade", "head")
-            asyncio.run(measure(Database(make_engine(url))))
+            asyncio.run(measure(Database(make_engine(url)), count))
 
 
 if __name__ == "__main__":
-    main()
+    main(*(int(argument) for argument in sys.argv[1:]))

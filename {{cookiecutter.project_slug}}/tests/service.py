@@ -61,12 +61,17 @@ def free_port() -> int:
 
 @contextmanager
 def running_service(
-    url: URL, directory: Path, *options: str, port: int | None = None, **settings: str
+    url: URL,
+    directory: Path,
+    *options: str,
+    app: str = "app.main:app",
+    port: int | None = None,
+    **settings: str,
 ) -> Iterator[Service]:
     """Run `uvicorn app.main:app` with *options* and *settings*; its log is in *directory*."""
     port = port or free_port()
     log = directory / f"service-{port}.log"
-    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port), *options]
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment(url, **settings), stderr=output

@@ -18,6 +18,7 @@ from uuid_utils import uuid7
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api.errors import http_problem_response, internal_error_response, unavailable_response
+from app.core.shutdown import Shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -63,24 +64,24 @@ class ClientAddressMiddleware:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or _FORWARDED.isdisjoint(dict(scope["headers"])):
+        if not scope.get("client") or _FORWARDED.isdisjoint(dict(scope["headers"])):
             await self.app(scope, receive, send)
             return
-        if scope.get("client"):
-            forwarded = Headers(scope=scope).getlist("x-forwarded-for")
-            host = scope["client"][0]
-            is_trusted = host in self.behind_proxy.trusted_hosts
-            if not is_trusted and any(host in value for value in forwarded):
-                # An address that uvicorn took from the header: it did so for a peer on loopback.
-                scope["client"] = ("127.0.0.1", 0)
+        forwarded = Headers(scope=scope).getlist("x-forwarded-for")
+        host = scope["client"][0]
+        is_trusted = host in self.behind_proxy.trusted_hosts
+        if not is_trusted and any(host in value for value in forwarded):
+            # An address that uvicorn took from the header: it did so for a peer on loopback.
+            scope["client"] = ("127.0.0.1", 0)
         await self.behind_proxy(scope, receive, send)
 
 
 class RequestContextMiddleware:
     """Gives the request an id, the response its common headers, and the log one line for both."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, shutdown: Shutdown) -> None:
         self.app = app
+        self.shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,7 +102,7 @@ class RequestContextMiddleware:
                 # Answers hold personal data; what may be cached says so itself.
                 if not _header(message, b"cache-control"):
                     headers.append((b"cache-control", b"no-store"))
-                if scope["app"].state.shutdown.begun:
+                if self.shutdown.begun:
                     # The next request of this client shall find another process.
                     headers.append((b"connection", b"close"))
             await send(message)
@@ -180,21 +181,23 @@ class LimitsMiddleware:
     def _refusal(self, scope: Scope) -> int | None:
         if len(scope["path"]) + len(scope["query_string"]) > _MAX_URL_BYTES:
             return 414
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEADER_BYTES:
-            return 431
-        if int(_header(scope, b"content-length") or 0) > self.max_body_bytes:
-            return 413
-        return None
+        size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name == b"content-length" and int(value) > self.max_body_bytes:
+                return 413
+        return 431 if size > _MAX_HEADER_BYTES else None
 
     def _within_limits(self, receive: Receive) -> Receive:
         received = 0
         complete = False
-        deadline = asyncio.get_running_loop().time() + self.body_timeout
+        deadline = 0.0
 
         async def receive_within_limits() -> Message:
-            nonlocal received, complete
+            nonlocal received, complete, deadline
             if complete:  # what comes now is that the client has gone, whenever that will be
                 return await receive()
+            deadline = deadline or asyncio.get_running_loop().time() + self.body_timeout
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()

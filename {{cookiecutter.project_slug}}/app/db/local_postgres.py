@@ -208,7 +208,7 @@ class _Cluster:
             lines = pid_file.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
             return None
-        import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 -- has no types; not in production
+        import psutil  # noqa: PLC0415 -- not in production
 
         try:
             # Another process may have this number by now, and PostgreSQL would believe in it.

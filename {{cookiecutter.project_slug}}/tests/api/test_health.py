@@ -37,8 +37,10 @@ async def test_database_down(app: FastAPI, client: httpx2.AsyncClient) -> None:
         assert response.headers["Retry-After"] == "1"
 
 
-async def test_stopping(app: FastAPI, client: httpx2.AsyncClient) -> None:
-    app.state.shutdown.begun = True
+async def test_stopping(
+    app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.state.shutdown, "begun", True)
     response = await client.get("/readyz")
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"

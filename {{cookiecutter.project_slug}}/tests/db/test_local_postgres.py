@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # has no types
-import psutil  # type: ignore[import-untyped]  # has no types
+import psutil
 import pytest
 
 from app.db import local_postgres as module

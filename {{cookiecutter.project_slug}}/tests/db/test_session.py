@@ -1,10 +1,13 @@
 import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]  # has no types
 import pytest
 from sqlalchemy import insert, make_url, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import DisconnectionError, IntegrityError, StatementError
 from sqlalchemy.pool import NullPool
 
 from app.core.config import Settings
@@ -129,3 +132,50 @@ async def test_migrations_have_no_pool(url: str) -> None:
     engine = make_migration_engine(make_url(url))
     assert isinstance(engine.pool, NullPool)
     await engine.dispose()
+
+
+class Connection:
+    """What the ping knows of a connection. What it does to real ones is shown in tests/faults."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.info = {"used": True}
+        self.error = error
+        self.terminated = False
+
+    def run_async(self, function: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+        asyncio.run(function(self))
+
+    async def execute(self, *_: str, **__: float) -> None:
+        if self.error:
+            raise self.error
+
+    def terminate(self) -> None:
+        self.terminated = True
+
+
+def test_new_connection_is_not_pinged() -> None:
+    connection = Connection(OSError())
+    connection.info.clear()
+    module._ping_postgresql(connection, connection, connection)  # type: ignore[arg-type]  # a stand-in
+    assert connection.info
+
+
+def test_connection_that_answers() -> None:
+    connection = Connection(None)
+    module._ping_postgresql(connection, connection, connection)  # type: ignore[arg-type]  # a stand-in
+    assert not connection.terminated
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ConnectionResetError(), DisconnectionError),
+        (asyncpg.InterfaceError("closed"), DisconnectionError),
+        (TimeoutError(), TimeoutError),
+    ],
+)
+def test_connection_that_is_lost(error: Exception, raised: type[Exception]) -> None:
+    connection = Connection(error)
+    with pytest.raises(raised):
+        module._ping_postgresql(connection, connection, connection)  # type: ignore[arg-type]  # a stand-in
+    assert connection.terminated
