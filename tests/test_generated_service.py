@@ -50,7 +50,8 @@ class Service:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # Python up to 3.14 on Windows writes another one into a pipe
             check=False,
             timeout=SETUP_TIMEOUT_SECONDS,
         )
@@ -102,7 +103,8 @@ def service(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
         timeout=SETUP_TIMEOUT_SECONDS,
     )

@@ -231,7 +231,7 @@ class Service:
         assert GIT is not None
         command = [GIT, *arguments]
         return subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=True
+            command, cwd=self.root, env=self.env, capture_output=True, encoding="utf-8", check=True
         ).stdout
 
     def snapshot(self) -> dict[str, tuple[int, str]]:
@@ -302,6 +302,8 @@ def service(tmp_path: Path, index: Index, caches: dict[str, str]) -> Service:
     env |= {
         **caches,
         "PATH": programs_and_git,
+        # Python up to 3.14 on Windows writes another encoding into a pipe.
+        "PYTHONIOENCODING": "utf-8",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_INDEX_URL": index.address,
         "PIP_RETRIES": "0",
@@ -458,6 +460,8 @@ def test_works_with_a_strict_umask(service: Service) -> None:
 @pytest.mark.parametrize("locale", ["C", "POSIX"])
 def test_output_is_plain(service: Service, locale: str) -> None:
     """Not a terminal, no locale: no colours, and nothing but the path is beyond ASCII."""
+    if os.name != "nt":
+        del service.env["PYTHONIOENCODING"]  # there, the locale decides
     result = service.set_up(LC_ALL=locale, FORCE_COLOR="1", CLICOLOR_FORCE="1")
     assert result.returncode == 0, result.stdout
     assert result.stdout.replace("\N{LATIN SMALL LETTER E WITH ACUTE}", "").isascii()
@@ -507,7 +511,8 @@ def test_nothing_of_the_callers_environment_gets_in(service: Service, tmp_path: 
     assert result.returncode == 0, result.stdout
     service.check_complete()
     assert not Path(elsewhere).exists()
-    assert "your shell sets DATABASE_URL, secret_key" in result.stdout
+    name = "SECRET_KEY" if os.name == "nt" else "secret_key"  # Windows knows no lowercase ones
+    assert f"your shell sets DATABASE_URL, {name}" in result.stdout
     assert "too short" not in result.stdout
 
 
@@ -636,11 +641,11 @@ def test_secrets_are_nowhere_but_in_env(service: Service) -> None:
     assert service.set_up("--init-git").returncode == 0
     password = service.settings()["FIRST_SUPERUSER_PASSWORD"]
     result = service.set_up(TOY_LEAK=f"{password} https://me:{'pass'}word@index/")
-    log = (service.root / "var/setup.log").read_text()
+    log = (service.root / "var/setup.log").read_text("utf-8")
     assert "password of ALEMBIC is *** https://***@index/" in log
     assert password not in log + result.stdout
     failed = service.set_up(TOY_ALEMBIC=f"wrong password {password}")
-    assert password not in failed.stdout + (service.root / "var/setup.log").read_text()
+    assert password not in failed.stdout + (service.root / "var/setup.log").read_text("utf-8")
     if os.name != "nt":
         assert (service.root / "var/setup.log").stat().st_mode & 0o777 == 0o600
 
@@ -715,10 +720,11 @@ def test_python_that_lacks_a_part(service: Service, missing: str, tmp_path: Path
 
 @pytest.mark.nightly
 def test_old_pip(service: Service, pip_only: Service) -> None:
-    """The one that Python 3.11.0 came with."""
+    """The one that Python 3.11.0 came with, or the first that runs on newer ones."""
+    version = "22.3" if sys.version_info < (3, 12) else "23.2.1"
     venv = service.root / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    command = [str(UV), "pip", "install", "--quiet", "--python", str(venv), "pip==22.3"]
+    command = [str(UV), "pip", "install", "--quiet", "--python", str(venv), f"pip=={version}"]
     subprocess.run(command, check=True)
 
     result = service.set_up()
@@ -991,7 +997,8 @@ def test_secrets_are_not_committed(
     (tmp_path / "ignored").write_text(".env\nvar/\n")
     service.env["GIT_CONFIG_GLOBAL"] = str(tmp_path / "gitconfig")
     (tmp_path / "gitconfig").write_text(
-        f"[user]\nname = T\nemail = t@example.com\n[core]\nexcludesFile = {tmp_path / 'ignored'}\n"
+        f"[user]\nname = T\nemail = t@example.com\n[core]\nexcludesFile = "
+        f"{(tmp_path / 'ignored').as_posix()}\n"
     )
     service.set_up(*ONLY_GIT[1:])
     (service.root / path).write_text(text.format(**service.settings()))
@@ -1009,8 +1016,8 @@ def test_commit_ignores_hooks_and_signing(service: Service, tmp_path: Path) -> N
         (hooks / name).chmod(0o755)
     service.env["GIT_CONFIG_GLOBAL"] = str(tmp_path / "gitconfig")
     (tmp_path / "gitconfig").write_text(
-        f"[user]\nname = T\nemail = t@example.com\n[core]\nhooksPath = {hooks}\n"
-        f"[init]\ntemplateDir = {tmp_path}\ndefaultBranch = other\n"
+        f"[user]\nname = T\nemail = t@example.com\n[core]\nhooksPath = {hooks.as_posix()}\n"
+        f"[init]\ntemplateDir = {tmp_path.as_posix()}\ndefaultBranch = other\n"
         "[commit]\ngpgSign = true\ntemplate = /nowhere\n[gpg]\nprogram = /nowhere\n"
     )
     result = service.set_up(*ONLY_GIT)
@@ -1034,7 +1041,7 @@ def skipped_git(service: Service, reason: str) -> None:
 
 def test_no_repository_inside_another(service: Service, tmp_path: Path) -> None:
     subprocess.run([str(GIT), "init", "-q", tmp_path], check=True)
-    skipped_git(service, f"this folder is inside another repository, {tmp_path}")
+    skipped_git(service, f"this folder is inside another repository, {tmp_path.as_posix()}")
     assert not (service.root / ".git").exists()
 
 
