@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,6 +23,12 @@ def run(*command: str, cwd: Path) -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def as_administrator(*command: str) -> None:
+    """Run a command with the rights to mount disks, if whoever runs the tests has them."""
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    subprocess.run([*sudo, *command], check=True, capture_output=True)
 
 
 def git(folder: Path, *arguments: str) -> str:

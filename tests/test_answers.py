@@ -34,6 +34,7 @@ from packaging.requirements import Requirement
 
 from dev import ROOT
 from hooks import pre_gen_project as hook
+from tests.support import as_administrator
 
 SERVICE = ROOT / "{{cookiecutter.project_slug}}"
 HOOK = ROOT / "hooks/pre_gen_project.py"
@@ -871,7 +872,7 @@ def test_full_disk_leaves_nothing(
 
 
 def test_read_only_disk_leaves_nothing(small_disk: Path, probe: Path, config: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    as_administrator("mount", "-o", "remount,ro", str(small_disk))
     with pytest.raises(OSError, match="Unable to create directory"):
         cookiecutter(str(probe), no_input=True, output_dir=str(small_disk), config_file=str(config))
     assert list(small_disk.iterdir()) == []

@@ -33,6 +33,7 @@ import pytest
 from jinja2 import Environment
 
 from dev import TEMPLATE
+from tests.support import as_administrator
 
 SCRIPTS = TEMPLATE / "scripts"
 # The oldest and the newest tools that a developer may have are those of this environment.
@@ -684,9 +685,9 @@ def test_full_disk(
 
 
 def test_read_only_disk(service: Service, disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    as_administrator("mount", "-o", "remount,ro", str(disk))
     result = service.set_up()
-    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    as_administrator("mount", "-o", "remount,rw", str(disk))
 
     assert result.returncode == 1
     assert "at step 1: " in result.stdout

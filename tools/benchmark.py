@@ -7,6 +7,7 @@ times are those of this machine.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -38,20 +39,25 @@ def generate(template: Path, answers: list[str]) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="dev.py benchmark", description=__doc__)
     parser.add_argument("--runs", type=int, default=15)
-    runs = parser.parse_args().runs
+    parser.add_argument("--limit", type=float, default=math.inf, help="fail above this ratio")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         subjects: dict[str, tuple[Path, list[str]]] = {
             "empty template": (empty_template(Path(folder)), []),
             "this template": (ROOT, ["setup_environment=no", "init_git=no"]),
         }
         times: dict[str, list[float]] = {name: [] for name in subjects}
-        for _ in range(runs + 1):
+        for _ in range(options.runs + 1):
             for name, subject in subjects.items():
                 times[name].append(generate(*subject))
     medians = [statistics.median(measured[1:]) for measured in times.values()]  # first: warm-up
     for name, median in zip(times, medians, strict=True):
         print(f"{name}: {median:.3f} s")
-    print(f"ratio: {medians[1] / medians[0]:.2f}")
+    ratio = medians[1] / medians[0]
+    print(f"ratio: {ratio:.2f}")
+    if ratio > options.limit:
+        print(f"more than the limit of {options.limit:.2f}")
+        return 1
     return 0
 
 
