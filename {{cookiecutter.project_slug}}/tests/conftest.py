@@ -113,14 +113,19 @@ async def app(
     database: Database,
     apps: dict[str, FastAPI],
 ) -> AsyncIterator[FastAPI]:
-    """The application, started for this test. Its own state begins anew with each start."""
+    """The application, started for this test. What the test adds to it is gone with the test."""
     key = repr(settings_values)
     if key not in apps:
         apps[key] = create_app(settings)
     app = apps[key]
     app.state.settings = settings
+    routes = list(app.routes)
     async with lifespan(app):
         yield app
+    app.router.routes[:] = routes
+    app.dependency_overrides.clear()
+    app.openapi_schema = None
+    app.middleware_stack = None  # made anew for the next test: the slots of requests are in there
 
 
 @pytest.fixture

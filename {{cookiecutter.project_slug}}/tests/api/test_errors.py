@@ -20,7 +20,7 @@ from tests.support import PASSWORD, sign_up
 
 USERS = "/api/v1/users"
 
-OpenStream = Callable[[str], Awaitable[None]]
+OpenStream = Callable[[str], Awaitable[asyncio.Task[None]]]
 
 
 def assert_problem(response: httpx2.Response, status: int, problem: str) -> dict[str, Any]:
@@ -321,7 +321,7 @@ async def test_get_that_writes_is_a_bug(
 
 async def test_failed_commit_is_an_error(app: FastAPI, client: httpx2.AsyncClient) -> None:
     async def fail() -> None:
-        raise OSError("connection lost")
+        raise ConnectionError("connection lost")
 
     @app.post("/write", include_in_schema=False)
     async def write(session: SessionDep) -> None:
@@ -440,7 +440,7 @@ async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
 
     async with asyncio.TaskGroup() as tasks:
 
-        async def begin(kind: str) -> None:
+        async def begin(kind: str) -> asyncio.Task[None]:
             sent = asyncio.Queue[Message]()
             received = asyncio.Queue[Message]()
             if kind == "http":
@@ -449,9 +449,10 @@ async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
             else:
                 scope = {"path": "/socket", "query_string": b"", "type": "websocket"}
                 received.put_nowait({"type": "websocket.connect"})
-            tasks.create_task(app({**scope, "headers": []}, received.get, sent.put))
+            stream = tasks.create_task(app({**scope, "headers": []}, received.get, sent.put))
             await sent.get()  # the status, or that the connection is accepted
             await sent.get()  # what the stream begins with
+            return stream
 
         yield begin
         release.set()
@@ -462,10 +463,10 @@ async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
 async def test_streams_hold_no_connection(
     app: FastAPI, client: httpx2.AsyncClient, open_stream: OpenStream, kind: str
 ) -> None:
-    for _ in range(10):  # the pool has 5
-        await open_stream(kind)
+    streams = [await open_stream(kind) for _ in range(10)]  # the pool has 5
     assert app.state.database.engine.pool.checkedout() == 0
     await sign_up(client, "ada@example.com")
+    assert not any(stream.done() for stream in streams)
 
 
 @pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
