@@ -20,39 +20,47 @@ from pytest_cookies.plugin import Cookies, Result
 from xdist.scheduler import LoadScopeScheduling
 
 from dev import ROOT, clean_environment
+from hooks.pre_gen_project import CHOICES
 from tests.support import as_administrator
 
 # Bytecode of what tests import from the template would be copied to every service.
 sys.dont_write_bytecode = True
 
 # For each of the two ways to give answers. The long run looks for new examples each time.
-settings.register_profile("ci", max_examples=300, derandomize=True, deadline=None, database=None)
+settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None, database=None)
 settings.register_profile("long", max_examples=2_500, deadline=None, database=None)
 settings.load_profile("ci")
 
 Answers = dict[str, str | bool]
 
-DATABASES = ["sqlite", "postgresql"]
-LICENSES = ["MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"]
+DATABASES = CHOICES["database"]
+LICENSES = CHOICES["license"]
 
-# All answers that change what is generated, in every combination. The other two say what
-# happens afterwards; test_generated_service.py has those.
+# All answers that change what is generated, in every combination. The others, BOOLEANS, say
+# what happens afterwards; test_generated_service.py has those.
 COMBINATIONS: dict[str, Answers] = {
-    f"{database}-{license_}": {"database": database, "license": license_}
-    for database, license_ in itertools.product(DATABASES, LICENSES)
+    "-".join(values): {**dict(zip(CHOICES, values, strict=True))}
+    for values in itertools.product(*CHOICES.values())
+}
+# What would break out of strings, comments and pages, and is an ordinary answer nevertheless.
+AWKWARD: Answers = {
+    "project_name": """O'B "x" ''\' \"\"\" `id` “‘« \\ </title><script>alert(1)</script> &amp; {x} 🚀 שלום""",
+    "project_description": """'\\" \\u0041 \"\"\" ''\' %s {x} $(id) --> </script><script>alert(2)</script> &amp; 👩‍👩‍👧 مرحبا""",
+    "author_name": """Zoë "Ω" O'Brien \\ <script>alert(3)</script> &amp; {x} 🚀 שלום""",
 }
 # The services that are really set up: every database, and both ways to install packages.
 SCENARIOS: dict[str, Answers] = {
     "sqlite-uv": {"database": "sqlite", "uv": True},
     "postgresql-uv": {"database": "postgresql", "uv": True},
-    "sqlite-pip": {"database": "sqlite", "uv": False},
+    "sqlite-pip": {"database": "sqlite", "uv": False, "project_slug": "my_service", **AWKWARD},
 }
-# In the long run: every pair of values of any two answers.
+# In the long run: every pair of values of any two answers, all of them set up.
 PAIRS: dict[str, Answers] = {
     f"{database}-{license_}-{'uv' if uv else 'pip'}-{'git' if init_git else 'nogit'}": {
         "database": database,
         "license": license_,
         "uv": uv,
+        "setup_environment": True,
         "init_git": init_git,
     }
     for first, database in enumerate(DATABASES)

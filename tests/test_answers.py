@@ -440,7 +440,7 @@ def test_folder_with_nothing_but_a_repository_is_accepted() -> None:
     assert problems(folder=[".git"]) == {}
 
 
-@pytest.mark.parametrize("version", [(1, 7, 3), (2, 1, 1), (2, 6, 0)], ids=str)
+@pytest.mark.parametrize("version", [(2, 1, 1), (2, 6, 0)], ids=str)
 def test_old_cookiecutter_is_refused(version: tuple[int, ...]) -> None:
     found = problems({"init_git": "no"}, version=version)
     assert list(found) == ["cookiecutter"]
@@ -663,8 +663,9 @@ def test_module_beside_the_hook_is_not_imported(tmp_path: Path) -> None:
     assert run(render(resolve()), tmp_path / "x").stderr == b""
 
 
-def test_command_of_the_report_repeats_what_was_right() -> None:
-    answers = {**GOOD, "_template": "gh:o/r", "_output_dir": os.environ.get("PWD", "")}
+def test_command_of_the_report_repeats_what_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWD", "/here")
+    answers = {**GOOD, "_template": "gh:o/r", "_output_dir": "/here"}
     answers |= {"_checkout": "v1", "project_name": "A 'b' \"c\"", "author_name": "{{ x }}"}
     wrong = hook.Problem("project_slug", "X", "is wrong", "good")
     hopeless = hook.Problem("author_name", "{{ x }}", "is wrong")
@@ -677,6 +678,28 @@ def test_command_of_the_report_repeats_what_was_right() -> None:
             *("project_description=It does things.", "author_email=jane@example.com"),
             *("license=MIT", "database=sqlite", "setup_environment=no", "init_git=no"),
         ]
+
+
+@pytest.mark.parametrize(
+    ("system", "option"),
+    [("posix", "--output-dir '/my code'"), ("nt", '--output-dir "/my code"')],
+)
+@pytest.mark.parametrize("started_in", ["/my code", "/other", None])
+def test_command_names_the_folder_unless_it_is_known_to_be_the_current_one(
+    monkeypatch: pytest.MonkeyPatch, system: str, option: str, started_in: str | None
+) -> None:
+    answers = {**GOOD, "_template": "gh:o/r", "_output_dir": "/my code"}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", system)
+        # Windows has no such variable, unless a shell from elsewhere sets it.
+        patch.delenv("PWD", raising=False)
+        if started_in is not None:
+            patch.setenv("PWD", started_in)
+        line = hook.command_line([], answers)
+
+    assert line is not None
+    assert (option in line) == (started_in != "/my code")
+    assert ("--output-dir" in line) == (option in line)
 
 
 def test_command_is_left_out_when_it_would_not_help() -> None:

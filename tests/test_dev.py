@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dev
+from tools import benchmark
 
 
 @pytest.fixture
@@ -98,3 +99,13 @@ def test_an_environment_of_somebody_else_is_left_alone(
 
     with pytest.raises(SystemExit, match="is a link"):
         dev.make_environment()
+
+
+@pytest.mark.parametrize(("limit", "code"), [("1.9", 1), ("2.1", 0)])
+def test_benchmark_fails_above_its_limit(
+    monkeypatch: pytest.MonkeyPatch, limit: str, code: int
+) -> None:
+    monkeypatch.setattr(benchmark, "generate", lambda template, answers: 2 if answers else 1)
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--runs", "1", "--limit", limit])
+
+    assert benchmark.main() == code

@@ -6,6 +6,7 @@ run in one process, in this order.
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import os
@@ -25,7 +26,9 @@ from typing import Any
 import pytest
 
 from dev import BIN, ROOT
-from tests.conftest import PAIRS, SCENARIOS
+from hooks.pre_gen_project import BOOLEANS, CHOICES
+from tests.conftest import AWKWARD, COMBINATIONS, PAIRS, SCENARIOS, Answers
+from tests.support import git, run
 from tools.running import browse, find_browser, program, running
 
 NIGHTLY = [pytest.param(name, marks=pytest.mark.nightly) for name in PAIRS]
@@ -36,6 +39,7 @@ SETUP_TIMEOUT_SECONDS = 600
 
 @dataclass(frozen=True)
 class Service:
+    answers: Answers
     project: Path
     env: dict[str, str]
     output: str
@@ -109,7 +113,7 @@ def service(
         timeout=SETUP_TIMEOUT_SECONDS,
     )
     assert done.returncode == 0, done.stdout
-    yield Service(folder / "my_service", env, done.stdout, time.monotonic() - start)
+    yield Service(answers, folder / "my_service", env, done.stdout, time.monotonic() - start)
     # As root, PostgreSQL keeps its data where its own account can reach them, behind a link.
     link = folder / "my_service/var/postgres/cluster"
     if link.is_symlink():
@@ -163,6 +167,30 @@ def test_first_commit_holds_everything_but_secrets(service: Service) -> None:
         assert service.settings()[name] not in history
 
 
+def test_every_answer_with_a_choice_is_tested() -> None:
+    """A new one has to find its place in COMBINATIONS or PAIRS, and in the checks of the hook."""
+    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    asked = {name: value for name, value in questions.items() if not name.startswith("_")}
+    chosen = {name: tuple(value) for name, value in asked.items() if isinstance(value, list)}
+    assert chosen == CHOICES
+    assert [name for name, value in asked.items() if isinstance(value, bool)] == [*BOOLEANS]
+    assert {type(value) for value in asked.values()} == {str, list, bool}
+    for answers in COMBINATIONS.values():
+        assert answers.keys() == CHOICES.keys()
+    for answers in PAIRS.values():
+        assert answers.keys() == {*CHOICES, *BOOLEANS, "uv"}
+
+
+def test_commit_without_a_set_up(tmp_path: Path) -> None:
+    command = ["-m", "cookiecutter", "--no-input", str(ROOT), "setup_environment=no"]
+    run(sys.executable, *command, "init_git=yes", cwd=tmp_path)
+
+    project = tmp_path / "my_service"
+    assert git(project, "rev-list", "--count", "--all") == "1"
+    assert git(project, "status", "--porcelain") == ""
+    assert not {".env", ".venv"} & {path.name for path in project.iterdir()}
+
+
 def test_pairs_are_complete() -> None:
     for one, other in itertools.combinations(["database", "license", "uv", "init_git"], 2):
         found = {(answers[one], answers[other]) for answers in PAIRS.values()}
@@ -174,8 +202,10 @@ def test_pairs_are_complete() -> None:
 def test_own_checks_pass(service: Service) -> None:
     service.tool("poe", "check")
 
-    if (service.project / ".git").exists():
+    if service.answers.get("init_git", True):
         assert service.run("git", "status", "--porcelain") == ""
+    else:
+        assert not (service.project / ".git").exists()
 
 
 @pytest.mark.parametrize("service", [*SCENARIOS, *NIGHTLY], indirect=True)
@@ -203,6 +233,22 @@ def test_starts_and_answers(service: Service) -> None:
         assert admin["is_superuser"]
 
 
+@pytest.mark.parametrize("service", ["sqlite-pip"], indirect=True)
+def test_awkward_texts_arrive_intact(service: Service) -> None:
+    name = str(AWKWARD["project_name"])
+    with running(service.project, service.env) as address:
+        info = call(f"{address}/openapi.json")[1]["info"]
+        with urllib.request.urlopen(f"{address}/docs", timeout=30) as answer:
+            page = answer.read().decode()
+
+    assert info["title"] == name
+    assert info["description"] == AWKWARD["project_description"]
+    assert html.escape(name) in page
+    assert "<script>alert" not in page
+    readme = (service.project / "README.md").read_text(encoding="utf-8")
+    assert readme.splitlines()[0] == f"# {name}"
+
+
 def login(address: str, email: str, password: str) -> Any:
     form = {"username": email, "password": password}
     _, token = call(f"{address}/api/v1/auth/token", form, form=True)
@@ -221,6 +267,7 @@ def test_docs_work_in_a_browser_without_internet(service: Service) -> None:
         )
 
     assert "opblock" in page
+    assert "<script>alert" not in page
     assert "/api/v1/users/me" in page
 
 

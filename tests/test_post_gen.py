@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cookiecutter.utils import create_env_with_context
 
-from dev import ROOT, TEMPLATE
+from dev import ROOT
 from hooks import post_gen_project as hook
 
 ANSWERS = {
@@ -76,11 +76,6 @@ def arguments_of(project: Path) -> object:
 
 def files_of(project: Path) -> set[str]:
     return {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("answer", hook.ONLY_WITH, ids="-".join)
-def test_every_path_of_the_table_exists(answer: tuple[str, str]) -> None:
-    assert [path for path in hook.ONLY_WITH[answer] if not (TEMPLATE / path).exists()] == []
 
 
 def test_the_table_knows_only_answers_that_exist() -> None:

@@ -1,6 +1,6 @@
 """Any answers: refused with a reason and nothing on disk, or a service that is whole.
 
-`--hypothesis-profile=long` tries 5,000 in place of 600, and other ones each time.
+`--hypothesis-profile=long` tries 5,000 in place of 1,000, and other ones each time.
 """
 
 from __future__ import annotations

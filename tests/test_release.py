@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from dev import ROOT
+from tests.support import git
 from tools.release import FOR_OWNERS, release, sections
 
 TODAY = "2026-11-24"
@@ -15,15 +15,9 @@ NOTES = f"### Added\n\n- Much.\n\n{FOR_OWNERS}\n\n- Nothing to do."
 CHANGELOG = f"# Changelog\n\n## Unreleased\n\n## 1.10.0 - {TODAY}\n\n{NOTES}\n\n## 1.9.0 - 2026-01-01\n\nOld.\n"
 
 
-def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-    ).stdout
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG, "utf-8")
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "Much")
@@ -35,11 +29,11 @@ def repository(tmp_path: Path) -> Path:
 def test_tag_has_the_notes(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     release(repository, "1.10.0", TODAY)
 
-    assert git(repository, "cat-file", "-t", "v1.10.0").strip() == "tag"
+    assert git(repository, "cat-file", "-t", "v1.10.0") == "tag"
     message = git(repository, "for-each-ref", "--format=%(contents)", "refs/tags/v1.10.0")
-    assert message.strip() == f"Release 1.10.0\n\n{NOTES}"
+    assert message == f"Release 1.10.0\n\n{NOTES}"
     assert git(repository, "rev-parse", "v1.10.0^{}") == git(repository, "rev-parse", "HEAD")
-    assert "git push origin v1.10.0" in capsys.readouterr().out
+    assert "git push origin main v1.10.0\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -77,6 +71,13 @@ def test_changelog_is_refused(repository: Path, old: str, new: str, reason: str)
 def test_what_is_not_committed_is_refused(repository: Path) -> None:
     (repository / "new.txt").touch()
     with pytest.raises(SystemExit, match=r"not committed:\n\?\? new.txt"):
+        release(repository, "1.10.0", TODAY)
+
+
+@pytest.mark.parametrize("arguments", [["--create", "other"], ["--detach"]], ids=["other", "none"])
+def test_other_branch_is_refused(repository: Path, arguments: list[str]) -> None:
+    git(repository, "switch", "--quiet", *arguments)
+    with pytest.raises(SystemExit, match="releases are made on main"):
         release(repository, "1.10.0", TODAY)
 
 

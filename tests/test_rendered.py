@@ -16,7 +16,7 @@ import yaml
 
 from dev import TEMPLATE, clean_environment
 from hooks.post_gen_project import RECORD
-from tests.conftest import Answers, Bake, is_copied
+from tests.conftest import DATABASES, LICENSES, Answers, Bake, is_copied
 
 # The layout that the template exists for; .env is written by the set-up.
 LAYOUT = [
@@ -117,6 +117,7 @@ BESIDE: list[str] = [
     "tests/api/test_errors.py",
     "tests/api/test_health.py",
     "tests/api/test_mail_tokens.py",
+    "tests/api/test_races.py",
     "tests/api/test_rate_limits.py",
     "tests/api/test_token_kinds.py",
     "tests/api/test_users.py",
@@ -141,6 +142,7 @@ BESIDE: list[str] = [
     "tests/support.py",
     "tests/test_asvs.py",
     "tests/test_benchmarks.py",
+    "tests/test_fixtures.py",
     "tests/test_main.py",
     "tests/test_manage.py",
     "tests/test_process.py",
@@ -319,6 +321,19 @@ def test_code_compiles(project: Path) -> None:
     for name, text in texts(project).items():
         if name.endswith(".py"):
             compile(text, name, "exec")
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_code_is_the_same_whatever_the_license(bake: Bake, database: str) -> None:
+    """So its types are checked by the services of SCENARIOS, which have each database."""
+    first, *others = (
+        {name: text for name, text in texts(project).items() if name.endswith(".py")}
+        for project in (bake({"database": database, "license": name}) for name in LICENSES)
+    )
+
+    assert first
+    for other in others:
+        assert other == first
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]], ids=["lint", "format"])

@@ -968,6 +968,38 @@ def test_child_that_does_not_end_is_killed(
     assert child.process.returncode == (1 if os.name == "nt" else -signal.SIGKILL)
 
 
+class UnreachableProcess:
+    """A process that nothing but force ends."""
+
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        raise OSError(6, "The handle is invalid")
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("x", timeout or 0)
+        return self.returncode
+
+    def kill(self) -> None:
+        self.returncode = 1
+
+
+def test_child_that_can_not_be_asked_to_end_is_killed(
+    checkout: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, in a process that has no console to send Ctrl-Break through."""
+    monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
+    process = UnreachableProcess()
+
+    checkout.stop(process)
+
+    assert process.returncode == 1
+
+
 # --- git ---------------------------------------------------------------------------------------
 
 ONLY_GIT = ["--init-git", "--skip", "venv", "install", "migrate", "superuser", "prove"]

@@ -17,6 +17,7 @@ from pathlib import Path
 from dev import ROOT, clean_environment, stop
 
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+BRANCH = "main"
 FOR_OWNERS = "### For services that exist already"
 
 
@@ -42,11 +43,15 @@ def sections(changelog: str) -> dict[str, str]:
     }
 
 
-def problems(version: str, tags: list[str], changelog: str, changes: str, today: str) -> list[str]:
+def problems(
+    version: str, *, tags: list[str], changelog: str, branch: str, changes: str, today: str
+) -> list[str]:
     """Say what is not yet right for this release."""
     if not VERSION.fullmatch(version):
         return [f"{version!r} is no version such as 1.2.0"]
     found = []
+    if branch != BRANCH:
+        found.append(f"this is {branch or 'no branch'}, and releases are made on {BRANCH}")
     if changes:
         found.append(f"there is something that is not committed:\n{changes}")
     released = [tag.removeprefix("v") for tag in tags]
@@ -71,15 +76,18 @@ def as_numbers(version: str) -> list[int]:
 def release(root: Path, version: str, today: str) -> None:
     tags = git(root, "tag", "--list", "v*").split()
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    branch = git(root, "branch", "--show-current")
     changes = git(root, "status", "--porcelain")
-    found = problems(version, tags, changelog, changes, today)
+    found = problems(
+        version, tags=tags, changelog=changelog, branch=branch, changes=changes, today=today
+    )
     if found:
         raise stop("no release:\n" + "\n".join(f"- {problem}" for problem in found))
     notes = sections(changelog)[f"{version} - {today}"]
     # "verbatim": headings begin with what is a comment to git.
     message = f"Release {version}\n\n{notes}\n"
     git(root, "tag", "--annotate", "--cleanup=verbatim", "--message", message, f"v{version}")
-    print(f"Tagged v{version}. Publish it with: git push origin v{version}")
+    print(f"Tagged v{version}. Publish it with: git push origin {BRANCH} v{version}")
 
 
 def main() -> int:

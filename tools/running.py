@@ -98,5 +98,7 @@ def browse(*arguments: str) -> str:
             f"--user-data-dir={profile}",
             *arguments,
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True, timeout=120
+        )
     return done.stdout

@@ -28,7 +28,10 @@ OUTPUT = ROOT / "tmp"
 def free_slug(answers: Mapping[str, Any]) -> str:
     """Choose a folder that does not exist yet: the slug of the answers, or slug-2, slug-3, ..."""
     context = generate_context(ROOT / "cookiecutter.json", extra_context=dict(answers))
-    slug = str(prompt_for_config(context, no_input=True)["project_slug"])
+    resolved = prompt_for_config(context, no_input=True)
+    slug = str(resolved["__given_slug"])
+    if slug != resolved["project_slug"]:
+        return slug  # no name of a folder: the hook refuses it, and shall name what was given
     return next(
         name
         for number in count(1)
