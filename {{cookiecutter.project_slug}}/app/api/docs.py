@@ -1,5 +1,6 @@
 """/docs, from files of an installed package: it works without access to the internet."""
 
+from html import escape
 from importlib.resources import files
 
 from fastapi import APIRouter, FastAPI
@@ -19,7 +20,7 @@ async def docs(request: Request) -> HTMLResponse:
     assets = f"{root_path}/docs/assets"
     return get_swagger_ui_html(
         openapi_url=f"{root_path}{request.app.openapi_url}",
-        title=PROJECT_NAME,
+        title=escape(PROJECT_NAME),  # FastAPI puts it into the page as it is
         swagger_js_url=f"{assets}/swagger-ui-bundle.js",
         swagger_css_url=f"{assets}/swagger-ui.css",
         swagger_favicon_url=f"{assets}/favicon.png",

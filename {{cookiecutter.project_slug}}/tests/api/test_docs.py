@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.api.json_route import JSONRoute
+from app.api.openapi import install_openapi
 
 
 async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
@@ -17,6 +18,15 @@ async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
     for url in urls:
         assert url.startswith("/docs/assets/")
         assert (await client.get(url)).status_code == 200
+
+
+async def test_project_may_have_any_name(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.docs.PROJECT_NAME", "</title><script>alert(1)</script>")
+    page = (await client.get("/docs")).text
+    assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;</title>" in page
+    assert "<script>alert" not in page
 
 
 @pytest.mark.parametrize("settings_values", [{"docs_enabled": False}])
@@ -42,6 +52,57 @@ async def test_errors_are_described_as_problems(operations: dict[str, dict[str, 
             if status >= "400":
                 assert list(response["content"]) == ["application/problem+json"]
                 assert response["description"]
+
+
+async def test_description_of_the_route_wins(operations: dict[str, dict[str, Any]]) -> None:
+    for name, status, description in (
+        ("change_password", "403", "The current password is wrong"),
+        ("read_user", "403", "Not enough rights"),
+        ("list_users", "422", "The request is not valid"),
+    ):
+        assert operations[name]["responses"][status]["description"] == description
+
+
+HEADERS = {
+    "201": {"Location"},
+    "401": {"WWW-Authenticate"},
+    "429": {"Retry-After"},
+    "503": {"Retry-After"},
+}
+
+
+async def test_headers_are_described(
+    client: httpx2.AsyncClient, operations: dict[str, dict[str, Any]]
+) -> None:
+    components = (await client.get("/openapi.json")).json()["components"]["headers"]
+    seen = set()
+    for name, operation in operations.items():
+        for status, response in operation["responses"].items():
+            expected = {"X-Request-ID"} | HEADERS.get(status, set())
+            if (name, status) == ("list_users", "200"):
+                expected.add("Link")
+            assert response["headers"].keys() == expected, (name, status)
+            for header, reference in response["headers"].items():
+                assert reference == {"$ref": f"#/components/headers/{header}"}
+            seen |= expected
+    assert components.keys() == seen
+    optional = {name for name, header in components.items() if not header.get("required")}
+    assert optional == {"Link"}
+
+
+async def test_route_may_describe_more() -> None:
+    app = FastAPI()
+    install_openapi(app)
+    header = {"description": "How old the answer is", "schema": {"type": "integer"}}
+
+    @app.get("/orders", responses={409: {"headers": {"Age": header}}})
+    async def orders() -> None:
+        """Nobody asks for them."""
+
+    response = app.openapi()["paths"]["/orders"]["get"]["responses"]["409"]
+    assert response["description"] == "Conflict"
+    assert response["headers"]["Age"] == header
+    assert "X-Request-ID" in response["headers"]
 
 
 async def test_every_route_reads_strict_json(app: FastAPI) -> None:
