@@ -1,11 +1,12 @@
 """Types of the members of schemas."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any
 
 import email_validator
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     EmailStr,
     Field,
     SecretStr,
@@ -45,7 +46,17 @@ Text = Annotated[
 # RFC 6761 reserves .test for tests, which need addresses that never belong to anybody.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.remove("test")
 
-Email = Annotated[EmailStr, Field(max_length=254), AfterValidator(str.lower)]
+
+def _without_name(value: Any) -> Any:
+    # EmailStr takes `Ada <ada@example.com>` as well, and would drop the name.
+    if isinstance(value, str) and "<" in value:
+        raise ValueError("must be an address alone, without a name")
+    return value
+
+
+Email = Annotated[
+    EmailStr, Field(max_length=254), BeforeValidator(_without_name), AfterValidator(str.lower)
+]
 """An address in the one form in which it is stored and compared."""
 
 NewPassword = Annotated[

@@ -61,6 +61,15 @@ async def test_one_of_many_sign_ups_wins(client: httpx2.AsyncClient, database: D
         assert list(await session.scalars(select(User.email))) == ["ada@example.com"]
 
 
+async def test_address_with_a_name_is_refused(client: httpx2.AsyncClient) -> None:
+    body = {"email": "Ada Lovelace <ada@example.com>", "password": PASSWORD}
+    response = await client.post(USERS, json=body)
+    assert response.status_code == 422
+    assert response.json()["errors"] == [
+        {"detail": "must be an address alone, without a name", "pointer": "/email"}
+    ]
+
+
 @pytest.mark.parametrize("email", ["ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM"])
 async def test_database_itself_refuses_a_taken_address(
     user: dict[str, Any], database: Database, email: str
@@ -85,6 +94,7 @@ async def test_closed_sign_up(client: httpx2.AsyncClient) -> None:
         ({"email": "ada@example"}, "/email"),
         ({"email": "a" * 250 + "@example.com"}, "/email"),
         ({"email": None}, "/email"),
+        ({"email": 5}, "/email"),
         ({"password": "eleven char"}, "/password"),
         ({"password": "x" * 129}, "/password"),
         ({"password": "twelve\x00 chars"}, "/password"),
