@@ -11,7 +11,7 @@ from typing import Any
 
 import aiosmtplib
 import jinja2
-from email_validator import validate_email
+from email_validator import ValidatedEmail, validate_email
 from uuid_utils.compat import uuid7
 
 from app.core.config import VAR, Settings
@@ -46,9 +46,13 @@ class Mail:
     context: Mapping[str, str]
 
 
+def _parse(address: str) -> ValidatedEmail:
+    return validate_email(address, check_deliverability=False)
+
+
 def _to_ascii(address: str) -> str:
     """With a domain of other letters as DNS knows it: few servers take it as it is (RFC 6531)."""
-    return validate_email(address, check_deliverability=False).ascii_email or address
+    return _parse(address).ascii_email or address
 
 
 def _describe(mail: Mail, error: BaseException) -> dict[str, Any]:
@@ -115,7 +119,7 @@ class Mailer:
         message["To"] = _to_ascii(mail.to)
         message["Subject"] = mail.subject
         message["Date"] = formatdate()
-        message["Message-ID"] = make_msgid(domain=self._settings.email_from.rpartition("@")[2])
+        message["Message-ID"] = make_msgid(domain=_parse(self._settings.email_from).ascii_domain)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
         text, html = (
             _environment.get_template(f"{mail.template}.{kind}").render(mail.context)

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,12 @@ def levels(caplog: pytest.LogCaptureFixture) -> list[int]:
     return [record.levelno for record in caplog.records if record.name == module.__name__]
 
 
+def mail_in(directory: Path) -> EmailMessage:
+    (path,) = directory.iterdir()
+    assert path.suffix == ".eml"
+    return message_from_bytes(path.read_bytes(), policy=policy.default)
+
+
 async def deliver(mailer: Mailer, mail: Mail = MAIL) -> None:
     await mailer.send(mail)
     await mailer.close()
@@ -79,12 +86,21 @@ async def test_domain_of_other_letters(settings: Settings, mailbox: Mailbox) -> 
     assert message["To"] == "ada@xn--exmple-cua.com"
 
 
+async def test_sender_with_a_domain_of_other_letters(
+    settings: Settings, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    sender = changed(settings, email_from="noreply@bücher.example")
+    await deliver(Mailer(sender))
+    await deliver(Mailer(changed(sender, smtp_host=None), directory=tmp_path))
+    for message in (*mailbox.messages, mail_in(tmp_path)):
+        assert message["From"] == "noreply@xn--bcher-kva.example"
+        assert message["Message-ID"].endswith("@xn--bcher-kva.example>")
+    assert len(mailbox.messages) == 1
+
+
 async def test_file_without_smtp_host(settings: Settings, tmp_path: Path) -> None:
     await deliver(Mailer(changed(settings, smtp_host=None), directory=tmp_path / "mail"))
-    (path,) = (tmp_path / "mail").iterdir()
-    message = message_from_bytes(path.read_bytes(), policy=policy.default)
-    assert path.suffix == ".eml"
-    assert message["To"] == "ada@example.com"
+    assert mail_in(tmp_path / "mail")["To"] == "ada@example.com"
 
 
 class MoodyMailbox(Mailbox):
