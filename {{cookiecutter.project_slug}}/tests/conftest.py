@@ -44,7 +44,7 @@ def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
 @pytest.fixture(scope="session")
 def empty_database_url(shared_directory: Path, worker_id: str) -> Iterator[URL]:
     """The database of this test process, as it was created."""
-    with local_database(shared_directory, f"test_{worker_id}", durable=False) as url:
+    with local_database(shared_directory, test_process=worker_id) as url:
         yield url
 
 

@@ -14,13 +14,16 @@ from app.db.local_postgres import local_postgres
 
 
 @contextmanager
-def local_database(directory: Path, name: str = "app", *, durable: bool = True) -> Iterator[URL]:
-    """Give the address of a database that keeps its files in *directory*.
+def local_database(directory: Path, *, test_process: str | None = None) -> Iterator[URL]:
+    """Give the address of the database that keeps its files in *directory*.
 
-    One that is not *durable* may lose its data when the machine crashes: good for tests, and faster.
+    Each *test_process* gets one of its own there.
     """
+    name = f"test_{test_process}" if test_process else "app"
     # {% if cookiecutter.database == "postgresql" %}
-    # A real server: started when it doesn't run, stopped by the last process that leaves.
+    # A real server: started when it doesn't run, stopped by the last process that leaves. That of
+    # tests may lose its data when the machine crashes, and is faster for that.
+    durable = test_process is None
     with local_postgres(directory / "postgres", database=name, durable=durable) as url:
         yield make_url(url)
     # {% else %}

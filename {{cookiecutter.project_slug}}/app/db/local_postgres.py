@@ -5,7 +5,8 @@ DATABASE_URL. `python -m app.db.local_postgres` runs the server until Ctrl-C.
 
 PostgreSQL refuses to run as root, so as root it runs as the system's `postgres` or `nobody`.
 What that account can't reach, a checkout under /root for instance, is put under
-/var/lib/local-postgres instead; the permissions of existing folders stay as they are.
+/var/lib/local-postgres instead, and `cluster` is a link to it; the permissions of existing folders
+stay as they are. Who removes such a checkout removes that folder too.
 """
 
 import os
@@ -73,7 +74,8 @@ def local_postgres(
     """Yield the URL of *database* on the PostgreSQL server that lives in *directory*.
 
     Starts the server if it doesn't run; the last process that leaves stops it. A server that is not
-    *durable* may lose its data when the machine crashes: good for tests, and faster.
+    *durable* may lose its data when the machine crashes: good for tests, and faster. What root has
+    put under /var/lib/local-postgres for it goes when it stops.
     """
     directory = directory.resolve()
     with _alone(directory):

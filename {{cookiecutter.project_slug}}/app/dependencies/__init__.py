@@ -1,1 +1,1 @@
-"""What routes ask FastAPI for: a session, the current user, services, page parameters."""
+"""What routes ask FastAPI for: a session, the current user, services, settings, the client."""

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the domain."""
+"""What services use besides the database: mail, and limits of attempts."""
