@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from dev import PYTHON, REQUIREMENTS, ROOT, clean_environment
 from tests.conftest import DATABASES, Bake
+from tools import lock
 
 PIN = re.compile(r"(?P<requirement>[^\s#].*?) \\\n(?P<hashes>(?: {4}--hash=.*\n)+)")
 HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}(?: \\)?")
@@ -97,6 +100,50 @@ def test_an_owner_can_lock_again(bake: Bake, options: list[str]) -> None:
     assert len(lines) == 2
     for line, name in zip(lines, ["requirements.txt", "requirements-dev.txt"], strict=True):
         assert line.endswith(" ".join([f"--output-file {name}", *options]))
+
+
+class Today(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Today:
+        return cls(2026, 11, 24, tzinfo=tz)
+
+
+@pytest.mark.parametrize(
+    ("option", "chosen", "expected"),
+    [
+        ("--upgrade", None, "2026-11-17"),
+        ("--upgrade", "2026-11-24", "2026-11-24"),
+        ("--check", None, None),
+    ],
+)
+def test_upgrades_leave_out_the_newest_releases(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    option: str,
+    chosen: str | None,
+    expected: str | None,
+) -> None:
+    def lock_service(*arguments: object) -> dict[str, str]:
+        excluded.add(clean_environment().get("UV_EXCLUDE_NEWER"))
+        return dict.fromkeys((lock.RUNTIME, lock.DEVELOPMENT), "a==1\n")
+
+    excluded: set[str | None] = set()
+    monkeypatch.setattr(lock, "lock_service", lock_service)
+    monkeypatch.setattr(lock, "lock_template", lambda *_: "a==1\n")
+    monkeypatch.setattr(lock, "prove_wheels", lambda *_: None)
+    monkeypatch.setattr(lock, "datetime", Today)
+    monkeypatch.setattr(lock, "ROOT", tmp_path)
+    monkeypatch.setattr(lock, "TEMPLATE", tmp_path)
+    monkeypatch.setattr(lock, "REQUIREMENTS", tmp_path / "template.txt")
+    monkeypatch.setattr(sys, "argv", ["lock", option])
+    # Set first, so that what the program sets is taken back as well.
+    monkeypatch.setenv("UV_EXCLUDE_NEWER", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("UV_EXCLUDE_NEWER")
+
+    lock.main()
+
+    assert excluded == {expected}
 
 
 @pytest.mark.nightly

@@ -9,10 +9,12 @@ Without options, pins change only where a direct dependency changed.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cookiecutter.main import cookiecutter
@@ -21,6 +23,10 @@ from dev import PYTHON, REQUIREMENTS, ROOT, TEMPLATE, clean_environment
 
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
+
+# Harmful releases are found out within days, as a rule. Whoever can't wait for one that mends
+# something sets UV_EXCLUDE_NEWER.
+UPGRADE_AGE = timedelta(days=7)
 
 # Every pin must be installable from wheels alone on these. Macs with Intel processors are not
 # among them: argon2-cffi-bindings has no wheels for those any more and is compiled there.
@@ -133,6 +139,9 @@ def main() -> int:
     )
     options = parser.parse_args()
     upgrade = ["--upgrade"] if options.upgrade else []
+    if options.upgrade:
+        newest = datetime.now(UTC) - UPGRADE_AGE
+        os.environ.setdefault("UV_EXCLUDE_NEWER", f"{newest:%Y-%m-%d}")  # uv's own, of all calls
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
