@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from pydantic import ValidationError
 
@@ -13,34 +14,36 @@ from app.core.exceptions import AppError, EmailTakenError, InvalidInputError
 from app.core.passwords import PasswordHashing
 from app.db.errors import to_app_error
 from app.db.session import Database
+from app.schemas.types import find_email
 from app.schemas.user import UserCreate
-from app.services.account_service import AccountService
 from app.services.cleanup_service import CleanupService
 from app.services.user_service import UserService
-from app.utils.rate_limit import RateLimits
 
 
-def _no_mail(_about: object) -> None:
-    """Who sits at the terminal needs no proof by mail."""
-
-
-async def create_superuser(settings: Settings, email: str, password: str) -> str:
-    new = UserCreate.model_validate({"email": email, "password": password})
+@asynccontextmanager
+async def _users(settings: Settings) -> AsyncIterator[UserService]:
     async with Database.open(settings) as database, database.session.begin() as session:
-        users = UserService(session, settings, PasswordHashing(), _no_mail)
-        created = await users.ensure_superuser(new)
-    if not created:
-        raise EmailTakenError
+        yield UserService(session, settings, PasswordHashing())
+
+
+async def create_superuser(settings: Settings, email: str) -> str:
+    new = UserCreate.model_validate({"email": email, "password": _ask_password()})
+    async with _users(settings) as users:
+        if not await users.ensure_superuser(new):
+            raise EmailTakenError
     return f"{new.email} is a superuser now."
 
 
-async def reset_password(settings: Settings, email: str, password: str) -> str:
-    given = UserCreate.model_validate({"email": email, "password": password})
-    async with Database.open(settings) as database, database.session.begin() as session:
-        accounts = AccountService(
-            session, database, settings, PasswordHashing(), RateLimits(settings), _no_mail
-        )
-        await accounts.set_password(given.email, password)
+async def make_superuser(settings: Settings, email: str) -> str:
+    async with _users(settings) as users:
+        await users.make_superuser(find_email(email) or email)
+    return f"{email} is a superuser now."
+
+
+async def reset_password(settings: Settings, email: str) -> str:
+    given = UserCreate.model_validate({"email": email, "password": _ask_password()})
+    async with _users(settings) as users:
+        await users.set_password(given.email, given.password.get_secret_value())
     return f"{given.email} has the new password, and every login of the account has ended."
 
 
@@ -56,11 +59,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app.manage", description="Administration.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in {
-        "create-superuser": "make a new account with all rights",
-        "reset-password": "set the password of an account, and end its logins",
+        "create-superuser": "make a new account with all rights; asks for its password",
+        "make-superuser": "give all rights to an account that exists",
+        "reset-password": "set the password of an account, and end its logins; asks for it",
     }.items():
-        command = commands.add_parser(name, help=f"{text}; asks for the password")
-        command.add_argument("email")
+        commands.add_parser(name, help=text).add_argument("email")
     commands.add_parser("clean-up", help="delete finished logins; for a scheduler, once a day")
     return parser.parse_args(arguments)
 
@@ -79,8 +82,12 @@ def _run(options: argparse.Namespace) -> str:
     settings = get_settings()
     if options.command == "clean-up":
         return asyncio.run(clean_up(settings))
-    action = create_superuser if options.command == "create-superuser" else reset_password
-    return asyncio.run(action(settings, options.email, _ask_password()))
+    actions = {
+        "create-superuser": create_superuser,
+        "make-superuser": make_superuser,
+        "reset-password": reset_password,
+    }
+    return asyncio.run(actions[options.command](settings, options.email))
 
 
 def _explain(error: Exception) -> list[str]:

@@ -10,12 +10,13 @@ from pydantic import SecretStr
 
 from app import main
 from app.core.config import Environment
+from tests.service import SECRET_KEY
 from tests.support import TestSettings
 
 
 def test_app_is_made_when_a_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     configured = []
-    settings = TestSettings(environment=Environment.TEST, secret_key=SecretStr("x"))
+    settings = TestSettings(environment=Environment.TEST, secret_key=SecretStr(SECRET_KEY))
     monkeypatch.setattr(main, "get_settings", lambda: settings)
     monkeypatch.setattr(main, "configure_logging", lambda *values: configured.append(values))
     assert main.app is main.app

@@ -47,6 +47,17 @@ async def test_create_superuser(
         assert len(list(await session.scalars(select(User)))) == 1
 
 
+async def test_make_superuser(
+    run: Any, user_headers: dict[str, str], client: httpx2.AsyncClient
+) -> None:
+    assert await run("create-superuser", "ada@example.com") == 1
+    assert (await client.get("/api/v1/users", headers=user_headers)).status_code == 403
+    assert await run("make-superuser", "Ada@Example.com") == 0
+    assert (await client.get("/api/v1/users", headers=user_headers)).status_code == 200
+    assert await run("make-superuser", "nobody@example.com") == 1
+    assert await run("make-superuser", "nobody") == 1
+
+
 async def test_reset_password(
     run: Any,
     client: httpx2.AsyncClient,
@@ -68,7 +79,7 @@ async def test_reset_password(
         ("nobody@example.com", NEW_PASSWORD, "No account has this address.\n"),
         ("nobody", NEW_PASSWORD, "email: value is not a valid email address"),
         ("ada@example.com", "short", "password: must have 12 to 128 characters\n"),
-        ("ada@example.com", "password1234", "new_password: is too common or too easy to guess\n"),
+        ("ada@example.com", "password1234", "password: is too common or too easy to guess\n"),
     ],
 )
 @pytest.mark.usefixtures("user")

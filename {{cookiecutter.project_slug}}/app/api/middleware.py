@@ -58,20 +58,17 @@ class ClientAddressMiddleware:
 
     def __init__(self, app: ASGIApp, trusted_proxies: list[IPvAnyNetwork]) -> None:
         self.app = app
-        self.behind_proxy: Any = ProxyHeadersMiddleware(
-            app,  # type: ignore[arg-type]  # the same protocol, typed in other words
-            [str(network) for network in trusted_proxies],
-        )
+        proxies = [str(network) for network in trusted_proxies]
+        self.behind_proxy: Any = ProxyHeadersMiddleware(app, proxies)  # type: ignore[arg-type]  # the same protocol, typed in other words
+        self.of_uvicorn = ProxyHeadersMiddleware(app).trusted_hosts  # type: ignore[arg-type]  # as above
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope.get("client") or _FORWARDED.isdisjoint(dict(scope["headers"])):
             await self.app(scope, receive, send)
             return
-        forwarded = Headers(scope=scope).getlist("x-forwarded-for")
-        host = scope["client"][0]
-        is_trusted = host in self.behind_proxy.trusted_hosts
-        if not is_trusted and any(host in value for value in forwarded):
-            # An address that uvicorn took from the header: it did so for a peer on loopback.
+        forwarded = ", ".join(Headers(scope=scope).getlist("x-forwarded-for"))
+        if tuple(scope["client"]) == self.of_uvicorn.get_trusted_client_address(forwarded):
+            # uvicorn took it from the header, port and all, because the peer was on loopback.
             scope["client"] = ("127.0.0.1", 0)
         await self.behind_proxy(scope, receive, send)
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import (
     AfterValidator,
@@ -55,21 +56,25 @@ def _with_async_driver(url: SecretStr) -> SecretStr:
     scheme, separator, rest = url.get_secret_value().partition("://")
     if not separator or scheme not in _ASYNC_DRIVERS:
         raise ValueError("must start with postgresql:// or sqlite:///")
+    if scheme.startswith("postgres"):
+        rest = _with_options_of_asyncpg(rest)
     return SecretStr(f"{_ASYNC_DRIVERS[scheme]}://{rest}")
+
+
+def _with_options_of_asyncpg(address: str) -> str:
+    """Hosting providers write the options of libpq, which asyncpg knows by other names or not at all."""
+    address, _, query = address.partition("?")
+    options = dict(parse_qsl(query))
+    options.pop("channel_binding", None)
+    if sslmode := options.pop("sslmode", None):
+        options["ssl"] = sslmode
+    return f"{address}?{urlencode(options)}" if options else address
 
 
 def _known_to_redis(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("redis://", "rediss://", "valkey://", "valkeys://")):
         raise ValueError("must start with redis://, rediss://, valkey:// or valkeys://")
     return url
-
-
-def _comma_separated(value: Any) -> Any:
-    return (
-        [part.strip() for part in value.split(",") if part.strip()]
-        if isinstance(value, str)
-        else value
-    )
 
 
 DatabaseURL = Annotated[SecretStr, AfterValidator(_with_async_driver)]
@@ -131,7 +136,9 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return _comma_separated(value)
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
 
     @property
     def is_deployed(self) -> bool:
@@ -139,16 +146,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_what_only_development_may(self) -> Self:
-        if not self.is_deployed:
+        if self.environment is Environment.DEVELOPMENT:
             return self
         problems = [
             *_weakness("SECRET_KEY", self.secret_key, MIN_SECRET_LENGTH),
             *_weakness("FIRST_SUPERUSER_PASSWORD", self.first_superuser_password, 12),
         ]
-        if self.database_url is None:
-            problems.append("DATABASE_URL: is missing")
-        if self.smtp_host is None:
-            problems.append("SMTP_HOST: is missing; the service sends mail")
+        if self.is_deployed:
+            needed = ("database_url", "smtp_host", "email_from", "frontend_url")
+            missing = [name for name in needed if name not in self.model_fields_set]
+            problems += [f"{name.upper()}: is missing" for name in missing]
         if problems:
             raise ValueError("\n".join(problems))
         return self

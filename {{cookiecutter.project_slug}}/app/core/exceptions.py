@@ -15,14 +15,28 @@ class AppError(Exception):
     title: ClassVar[str] = "Internal error"
     detail: ClassVar[str] = "Something went wrong."
 
-    constraint: ClassVar[str | None] = None
+    constraint: ClassVar[str]
     """The unique constraint whose violation means this error."""
+    by_constraint: ClassVar[dict[str, type["AppError"]]] = {}
 
     keeps_changes: ClassVar[bool] = False
     """Store what the request has written although it fails, as for a login that is being revoked."""
 
-    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+    retry_after: int | None = None
+
+    def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
+
+    def __init_subclass__(cls) -> None:
+        if "constraint" in vars(cls):
+            cls.by_constraint[cls.constraint] = cls
+
+
+class TryAgainError(AppError):
+    """The same request may succeed in *retry_after* seconds."""
+
+    def __init__(self, detail: str | None = None, *, retry_after: int) -> None:
+        super().__init__(detail)
         self.retry_after = retry_after
 
 
@@ -90,13 +104,22 @@ class EmailTakenError(ConflictError):
     constraint = "uq_users_email"
 
 
+class NotASuperuserError(ConflictError):
+    slug = "not-a-superuser"
+    title = "Not a superuser"
+    detail = (
+        "This address has an account without rights: somebody has signed up with it. Set its password "
+        "with `python -m app.manage reset-password`, then use `python -m app.manage make-superuser`."
+    )
+
+
 class LastSuperuserError(ConflictError):
     slug = "last-superuser"
     title = "Last superuser"
     detail = "The last active superuser can't be demoted, deactivated or deleted."
 
 
-class TooManyAttemptsError(AppError):
+class TooManyAttemptsError(TryAgainError):
     status = 429
     slug = "too-many-attempts"
     title = "Too many attempts"
@@ -136,7 +159,7 @@ class InvalidCursorError(InvalidInputError):
         super().__init__(field="cursor", place="query")
 
 
-class UnavailableError(AppError):
+class UnavailableError(TryAgainError):
     """The service can't answer now, for reasons that pass."""
 
     status = 503

@@ -55,15 +55,10 @@ def new_refresh_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def hash_token(token: str) -> str:
-    """SHA-256 in hex: a random token of 256 bits needs no slow hash."""
-    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
-
-
-def fingerprint(key: str, *parts: str) -> str:
-    """Stands in a token for values that must not have changed when the token is used."""
-    message = "\x00".join(parts).encode()
-    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()[:32]
+def keyed_hash(key: str, text: str) -> str:
+    """HMAC-SHA-256 in hex. With another key, what was stored under it is not found any more."""
+    message = text.encode(errors="surrogatepass")
+    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()
 
 
 def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: timedelta) -> str:

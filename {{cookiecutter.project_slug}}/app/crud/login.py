@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import Exists, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
@@ -46,11 +46,15 @@ async def end_logins_of_user(
     await session.execute(statement.values(ended_at=utc_now()))
 
 
+def _can_go_on(now: datetime) -> Exists:
+    return exists().where(RefreshToken.login_id == Login.id, RefreshToken.expires_at >= now)
+
+
 async def list_active_logins(session: AsyncSession, user_id: UUID) -> list[Login]:
-    """The logins that have not ended, the newest first."""
+    """The logins that have not ended and can still be refreshed, the newest first."""
     statement = (
         select(Login)
-        .where(Login.user_id == user_id, Login.ended_at.is_(None))
+        .where(Login.user_id == user_id, Login.ended_at.is_(None), _can_go_on(utc_now()))
         .order_by(Login.id.desc())
     )
     return list(await session.scalars(statement))
@@ -90,10 +94,9 @@ async def delete_finished_logins(
     session: AsyncSession, *, before: datetime, after_id: UUID, limit: int
 ) -> list[UUID]:
     """Delete logins that have ended, or whose last refresh token has expired, with their tokens."""
-    can_go_on = exists().where(RefreshToken.login_id == Login.id, RefreshToken.expires_at >= before)
     finished = (
         select(Login.id)
-        .where(Login.id > after_id, or_(Login.ended_at < before, ~can_go_on))
+        .where(Login.id > after_id, or_(Login.ended_at < before, ~_can_go_on(before)))
         .order_by(Login.id)
         .limit(limit)
     )

@@ -1,6 +1,6 @@
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.cursor import Position
@@ -60,6 +60,12 @@ async def list_users(
         after=after,
     )
     return list(await session.scalars(statement.limit(limit)))
+
+
+async def replace_hash(session: AsyncSession, user_id: UUID, hashed_password: str) -> None:
+    """Store the same password, hashed anew. Unlike a new one it leaves the user's stamp alone."""
+    statement = update(User).where(User.id == user_id).values(hashed_password=hashed_password)
+    await session.execute(statement)
 
 
 async def lock_active_superusers(session: AsyncSession) -> list[UUID]:

@@ -1,6 +1,7 @@
 """What a database's error means to the client."""
 
 import re
+import sqlite3
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -12,6 +13,13 @@ _UNIQUE_VIOLATION = "23505"
 # one (40) or sat idle (25P), the server has no resources (53), a lock is taken (55P), the server
 # stops, starts or gave up the statement (57).
 _PASSING = ("08", "40", "25P", "53", "55P", "57")
+_PASSING_SQLITE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+}
 _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)")
 
 
@@ -28,20 +36,22 @@ def _violated_constraint(error: IntegrityError) -> str | None:
     return None
 
 
-def _subclasses(cls: type[AppError]) -> list[type[AppError]]:
-    return [cls, *(found for child in cls.__subclasses__() for found in _subclasses(child))]
-
-
 def to_app_error(error: Exception) -> AppError | None:
     """The domain error for an error of the database; None when it is a bug of ours."""
     if isinstance(error, IntegrityError):
-        name = _violated_constraint(error)
-        known = {kind.constraint: kind for kind in _subclasses(AppError) if kind.constraint}
-        return known[name]() if name in known else None
+        known = AppError.by_constraint.get(_violated_constraint(error) or "")
+        return known() if known else None
     if isinstance(error, DBAPIError):
-        sqlstate = getattr(error.orig, "sqlstate", None) or ""
-        passes = error.connection_invalidated or sqlstate.startswith(_PASSING)
-        passes = passes or isinstance(error, OperationalError | InterfaceError)
+        passes = error.connection_invalidated or _passes(error)
     else:
-        passes = isinstance(error, PoolTimeoutError | OSError)
+        passes = isinstance(error, PoolTimeoutError | ConnectionError | TimeoutError)
     return UnavailableError(retry_after=1) if passes else None
+
+
+def _passes(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        # Its operational errors are of all kinds, a missing table among them. The low byte is the
+        # primary result code.
+        return error.orig.sqlite_errorcode & 0xFF in _PASSING_SQLITE
+    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    return sqlstate.startswith(_PASSING) or isinstance(error, OperationalError | InterfaceError)

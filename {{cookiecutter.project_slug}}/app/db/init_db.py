@@ -6,7 +6,7 @@ import sys
 from pydantic import ValidationError
 
 from app.core.config import Settings, SettingsError, get_settings
-from app.core.exceptions import EmailTakenError, InvalidInputError
+from app.core.exceptions import EmailTakenError, InvalidInputError, NotASuperuserError
 from app.core.passwords import PasswordHashing
 from app.db.errors import to_app_error
 from app.db.session import Database
@@ -14,14 +14,11 @@ from app.schemas.user import UserCreate
 from app.services.user_service import UserService
 
 
-def _no_mail(_email: str) -> None:
-    """The first superuser's address needs no proof."""
-
-
 async def init_db(settings: Settings) -> bool:
-    """Create the first superuser of the settings. False if the address has an account already.
+    """Create the first superuser of the settings. False if it exists already.
 
-    Raises SettingsError when FIRST_SUPERUSER_EMAIL or FIRST_SUPERUSER_PASSWORD is missing or refused.
+    Raises SettingsError when FIRST_SUPERUSER_EMAIL or FIRST_SUPERUSER_PASSWORD is missing or refused,
+    or the address has an account without rights.
     """
     if settings.first_superuser_email is None or settings.first_superuser_password is None:
         raise SettingsError("FIRST_SUPERUSER_EMAIL and FIRST_SUPERUSER_PASSWORD are needed.")
@@ -42,10 +39,12 @@ async def init_db(settings: Settings) -> bool:
     async with Database.open(settings) as database:
         try:
             async with database.session.begin() as session:
-                users = UserService(session, settings, PasswordHashing(), _no_mail)
+                users = UserService(session, settings, PasswordHashing())
                 return await users.ensure_superuser(new)
         except InvalidInputError as error:
             raise SettingsError(f"FIRST_SUPERUSER_PASSWORD: {error}") from None
+        except NotASuperuserError as error:
+            raise SettingsError(f"FIRST_SUPERUSER_EMAIL: {error}") from None
         except Exception as error:
             if isinstance(to_app_error(error), EmailTakenError):
                 return False  # another process was first

@@ -7,7 +7,7 @@ from typing import Any, Self
 import asyncpg  # type: ignore[import-untyped]  # has no types
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine import Connection
-from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
+from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection, Dialect
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -52,15 +52,20 @@ def make_engine(
 ) -> AsyncEngine:
     """Make the engine of a service. At the most *pool_size* connections, and none beyond it for a
     moment: under load, opening and closing connections costs more than waiting for one.
+
+    Errors of statements don't show parameters, which are personal data: they go into the log.
     """
     pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": pool_timeout}
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **pool)
+        engine = create_async_engine(
+            url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **pool
+        )
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     engine = create_async_engine(
         url,
+        hide_parameters=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
             "server_settings": {
@@ -74,6 +79,7 @@ def make_engine(
         },
         **pool,
     )
+    event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
     event.listen(engine.sync_engine, "checkout", _ping_postgresql)
     return engine
 
@@ -83,13 +89,19 @@ def make_migration_engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
         # Foreign keys stay off: to change a table, SQLite drops it and puts a copy in its place.
         engine = create_async_engine(
-            url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_SECONDS}
+            url,
+            hide_parameters=True,
+            poolclass=NullPool,
+            connect_args={"timeout": SQLITE_BUSY_SECONDS},
         )
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     # A migration that waits for a lock makes everybody behind it wait: it gives up instead.
     return create_async_engine(
-        url, poolclass=NullPool, connect_args={"server_settings": {"lock_timeout": "10s"}}
+        url,
+        hide_parameters=True,
+        poolclass=NullPool,
+        connect_args={"server_settings": {"lock_timeout": "10s"}},
     )
 
 
@@ -106,6 +118,16 @@ def _begin_sqlite(connection: Connection) -> None:
     # take the write lock first. Sessions that only read begin nothing.
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _connect_postgresql(
+    dialect: Dialect, _record: ConnectionPoolEntry, arguments: Any, options: Any
+) -> DBAPIConnection:
+    """Raises ConnectionError for whatever the network has against it."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except OSError as error:
+        raise ConnectionError("the database can't be reached") from error
 
 
 def _ping_postgresql(

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import PROJECT_NAME, Settings
-from app.core.exceptions import InvalidTokenError, NotFoundError
+from app.core.exceptions import InvalidTokenError
 from app.core.passwords import PasswordHashing
 from app.core.security import decode_token, encode_token
 from app.crud.login import end_logins_of_user
@@ -58,40 +58,42 @@ class AccountService:
         user = await self._find_recipient(email)
         if user is None or user.is_verified:
             return None
-        return Mail(
-            to=user.email,
-            subject=f"Confirm your e-mail address for {PROJECT_NAME}",
-            template="verify_email",
-            context={
-                "project_name": PROJECT_NAME,
-                "valid_for": "2 days",
-                "link": self._link("verify-email", user, VERIFICATION_LIFETIME),
-            },
-        )
+        subject = f"Confirm your e-mail address for {PROJECT_NAME}"
+        return self._mail(user, subject, "verify-email", VERIFICATION_LIFETIME)
 
     async def _reset_mail(self, email: str) -> Mail | None:
         user = await self._find_recipient(email)
         if user is None:
             return None
-        return Mail(
-            to=user.email,
-            subject=f"Choose a new password for {PROJECT_NAME}",
-            template="reset_password",
-            context={
-                "project_name": PROJECT_NAME,
-                "valid_for": "1 hour",
-                "link": self._link("reset-password", user, RESET_LIFETIME),
-            },
-        )
+        subject = f"Choose a new password for {PROJECT_NAME}"
+        return self._mail(user, subject, "reset-password", RESET_LIFETIME)
 
     async def _find_recipient(self, email: str) -> User | None:
         """The user whose mailbox this is, unless it had enough mails of late."""
-        # Nobody's mailbox is flooded by means of this service.
+        # Nobody's mailbox is flooded by means of this service,
         if not await self._rate_limits.allows(PER_MAILBOX, email):
             return None
         async with self._database.read_session() as session:
             user = await find_user_by_email(session, email)
-        return user if user is not None and user.is_active else None
+        if user is None or not user.is_active:
+            return None
+        # nor many strangers' by an account that changes its address again and again.
+        return user if await self._rate_limits.allows(PER_MAILBOX, str(user.id)) else None
+
+    def _mail(self, user: User, subject: str, purpose: MailPurpose, lifetime: timedelta) -> Mail:
+        claims = {"sub": str(user.id), "stamp": str(user.stamp)}
+        token = encode_token(self._key, purpose, claims, lifetime)
+        hours = int(lifetime / timedelta(hours=1))
+        return Mail(
+            to=user.email,
+            subject=subject,
+            template=purpose.replace("-", "_"),
+            context={
+                "project_name": PROJECT_NAME,
+                "valid_for": "1 hour" if hours == 1 else f"{hours} hours",
+                "link": f"{str(self._settings.frontend_url).rstrip('/')}/{purpose}?token={token}",
+            },
+        )
 
     async def verify_email(self, token: str) -> None:
         """Raises InvalidTokenError."""
@@ -105,29 +107,13 @@ class AccountService:
         # In a session of its own: no connection of the pool is held while the password is hashed.
         async with self._database.read_session() as session:
             checked = await self._user_of("reset-password", token, session, find_user)
-        hashed_password = await self._hash_new(new_password, checked)
-        user = await self._user_of("reset-password", token, self._session, lock_user)
-        await self._set_password(user, hashed_password)
-
-    async def set_password(self, email: str, new_password: str) -> None:
-        """Ends every login of the user. Raises NotFoundError, InvalidInputError."""
-        user = await find_user_by_email(self._session, email)
-        if user is None:
-            raise NotFoundError("No account has this address.")
-        await self._set_password(user, await self._hash_new(new_password, user))
-
-    async def _hash_new(self, new_password: str, user: User) -> str:
         async with self._hashing.turn():
-            return await self._hashing.hash_new(new_password, user.email, field="new_password")
-
-    async def _set_password(self, user: User, hashed_password: str) -> None:
+            hashed_password = await self._hashing.hash_new(
+                new_password, checked.email, field="new_password"
+            )
+        user = await self._user_of("reset-password", token, self._session, lock_user)
         user.hashed_password = hashed_password
         await end_logins_of_user(self._session, user.id)
-
-    def _link(self, purpose: MailPurpose, user: User, lifetime: timedelta) -> str:
-        claims = {"sub": str(user.id), "stamp": str(user.stamp)}
-        token = encode_token(self._key, purpose, claims, lifetime)
-        return f"{str(self._settings.frontend_url).rstrip('/')}/{purpose}?token={token}"
 
     async def _user_of(
         self,

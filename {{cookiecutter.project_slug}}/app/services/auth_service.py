@@ -18,7 +18,7 @@ from app.core.security import (
     NOBODYS_HASH,
     decode_access_token,
     encode_access_token,
-    hash_token,
+    keyed_hash,
     needs_rehash,
     new_refresh_token,
 )
@@ -32,7 +32,7 @@ from app.crud.login import (
     list_active_logins,
     spend_refresh_token,
 )
-from app.crud.user import find_user_by_email, lock_user
+from app.crud.user import find_user_by_email, lock_user, replace_hash
 from app.db.base import utc_now
 from app.db.session import Database
 from app.models.login import Login
@@ -85,7 +85,8 @@ class AuthService:
         user = await lock_user(self._session, checked.id)
         if user is None or not user.is_active or user.hashed_password != checked.hashed_password:
             raise WrongCredentialsError
-        user.hashed_password = new_hash
+        if new_hash != user.hashed_password:
+            await replace_hash(self._session, user.id, new_hash)
         login = Login(user_id=user.id, user_agent=client.user_agent, ip_address=client.ip_address)
         await add_login(self._session, login)
         return await self._issue(login)
@@ -106,7 +107,7 @@ class AuthService:
 
     async def refresh(self, refresh_token: str) -> TokenRead:
         """Raises InvalidRefreshTokenError; RefreshTokenReusedError if the token was spent before."""
-        token_hash = hash_token(refresh_token)
+        token_hash = self._hash_token(refresh_token)
         token = await spend_refresh_token(self._session, token_hash)
         if token is None:
             token = await find_refresh_token(self._session, token_hash)
@@ -145,7 +146,10 @@ class AuthService:
             for login in logins
         ]
 
-    async def log_out(self, login_id: UUID, user_id: UUID) -> None:
+    async def log_out(self, current: Login) -> None:
+        await end_login(self._session, current.id, current.user_id)
+
+    async def end_login(self, login_id: UUID, user_id: UUID) -> None:
         """Raises NotFoundError when the user has no such active login."""
         if not await end_login(self._session, login_id, user_id):
             raise NotFoundError("There is no such login.")
@@ -179,12 +183,17 @@ class AuthService:
         user.hashed_password = hashed_password
         await end_logins_of_user(self._session, user.id, except_login_id=current.id)
 
+    def _hash_token(self, refresh_token: str) -> str:
+        # A random token of 256 bits needs no slow hash.
+        return keyed_hash(self._key, refresh_token)
+
     async def _issue(self, login: Login) -> TokenRead:
         refresh_token = new_refresh_token()
         expires_at = min(
             utc_now() + self._refresh_lifetime, login.created_at + self._login_lifetime
         )
-        await add_refresh_token(self._session, login.id, hash_token(refresh_token), expires_at)
+        token_hash = self._hash_token(refresh_token)
+        await add_refresh_token(self._session, login.id, token_hash, expires_at)
         return TokenRead(
             access_token=encode_access_token(
                 self._key,

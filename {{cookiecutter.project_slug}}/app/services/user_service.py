@@ -6,7 +6,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.cursor import Position, decode_cursor, encode_cursor
-from app.core.exceptions import LastSuperuserError, SignupClosedError
+from app.core.exceptions import (
+    LastSuperuserError,
+    NotASuperuserError,
+    NotFoundError,
+    SignupClosedError,
+    UnauthorizedError,
+)
 from app.core.passwords import PasswordHashing
 from app.crud.login import end_logins_of_user
 from app.crud.user import (
@@ -16,6 +22,7 @@ from app.crud.user import (
     get_user,
     list_users,
     lock_active_superusers,
+    lock_user,
 )
 from app.models.user import User
 from app.schemas.page import Page
@@ -28,13 +35,17 @@ from app.schemas.user import (
 )
 
 
+def _send_nothing(_email: str) -> None:
+    """Who sits at a terminal of the service needs no proof by mail."""
+
+
 class UserService:
     def __init__(
         self,
         session: AsyncSession,
         settings: Settings,
         hashing: PasswordHashing,
-        send_verification: Callable[[str], None],
+        send_verification: Callable[[str], None] = _send_nothing,
     ) -> None:
         self._session = session
         self._hashing = hashing
@@ -51,11 +62,38 @@ class UserService:
         return user
 
     async def ensure_superuser(self, new: UserCreate) -> bool:
-        """Create the superuser unless the address has an account. True if it was created."""
-        if await find_user_by_email(self._session, new.email) is not None:
+        """Create the superuser unless there is one with this address. True if it was created.
+
+        Raises NotASuperuserError when the address has another account: anybody may have signed up
+        with it.
+        """
+        user = await find_user_by_email(self._session, new.email)
+        if user is not None:
+            if not (user.is_superuser and user.is_active):
+                raise NotASuperuserError
             return False
         await self._create(new, is_superuser=True, is_verified=True)
         return True
+
+    async def make_superuser(self, email: str) -> None:
+        """Give an account all rights. Raises NotFoundError."""
+        user = await self._lock_by_email(email)
+        user.is_superuser = user.is_active = user.is_verified = True
+
+    async def set_password(self, email: str, new_password: str) -> None:
+        """Ends every login of the user. Raises NotFoundError, InvalidInputError."""
+        async with self._hashing.turn():
+            hashed_password = await self._hashing.hash_new(new_password, email, field="password")
+        user = await self._lock_by_email(email)
+        user.hashed_password = hashed_password
+        await end_logins_of_user(self._session, user.id)
+
+    async def _lock_by_email(self, email: str) -> User:
+        found = await find_user_by_email(self._session, email)
+        user = await lock_user(self._session, found.id) if found else None
+        if user is None:
+            raise NotFoundError("No account has this address.")
+        return user
 
     async def get(self, user_id: UUID) -> User:
         """Raises NotFoundError."""
@@ -76,7 +114,13 @@ class UserService:
         return Page(items=items, next_cursor=next_cursor)
 
     async def update(self, user: User, change: UserUpdate) -> User:
-        """A new address has to be verified again. A taken one raises EmailTakenError's violation."""
+        """A new address has to be verified again. A taken one raises EmailTakenError's violation;
+        an account that was deleted or deactivated meanwhile, UnauthorizedError.
+        """
+        # Locked: the address may be in the middle of being verified, which must not count for the new one.
+        locked = await lock_user(self._session, user.id)
+        if locked is None or not locked.is_active:
+            raise UnauthorizedError
         values = change.model_dump()
         is_new_email = values.get("email", user.email) != user.email
         if is_new_email:
@@ -88,10 +132,12 @@ class UserService:
 
     async def update_by_admin(self, user_id: UUID, change: UserAdminUpdate) -> User:
         """Raises NotFoundError, LastSuperuserError. Deactivation ends every login of the user."""
-        user = await get_user(self._session, user_id)
         values = change.model_dump()
         if values.get("is_active") is False or values.get("is_superuser") is False:
-            await self._refuse_last_superuser(user)
+            await self._refuse_last_superuser(user_id)
+        user = await lock_user(self._session, user_id)
+        if user is None:
+            raise NotFoundError("There is no such user.")
         await self._set(user, values)
         if values.get("is_active") is False:
             # Last: a login that is just being opened waits for the change, and then fails.
@@ -100,8 +146,9 @@ class UserService:
 
     async def delete(self, user: User) -> None:
         """Raises LastSuperuserError. The user's logins go as well."""
-        await self._refuse_last_superuser(user)
-        await delete_user(self._session, user)
+        await self._refuse_last_superuser(user.id)
+        if await lock_user(self._session, user.id) is not None:
+            await delete_user(self._session, user)
 
     async def _create(self, new: UserCreate, **flags: bool) -> User:
         password = new.password.get_secret_value()
@@ -119,6 +166,6 @@ class UserService:
         await self._session.flush()
         return user
 
-    async def _refuse_last_superuser(self, user: User) -> None:
-        if await lock_active_superusers(self._session) == [user.id]:
+    async def _refuse_last_superuser(self, user_id: UUID) -> None:
+        if await lock_active_superusers(self._session) == [user_id]:
             raise LastSuperuserError

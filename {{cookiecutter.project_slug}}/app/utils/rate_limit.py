@@ -13,7 +13,7 @@ from limits.errors import StorageError
 
 from app.core.config import Settings
 from app.core.exceptions import TooManyAttemptsError
-from app.core.security import fingerprint
+from app.core.security import keyed_hash
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class RateLimits:
 
     def _hashed(self, name: str) -> str:
         # The server learns no addresses, and services that share it don't share counters.
-        return fingerprint(self._key, name)
+        return keyed_hash(self._key, name)
 
 
 async def _hit(limiter: FixedWindowRateLimiter, limit: RateLimitItem, key: str) -> None:

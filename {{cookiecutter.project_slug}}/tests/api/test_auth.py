@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 import httpx2
@@ -13,14 +12,16 @@ import pytest
 from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
 from app.core import passwords
-from app.core.security import hash_password, needs_rehash, verify_password
+from app.core.security import hash_password, keyed_hash, needs_rehash, verify_password
 from app.db.base import utc_now
 from app.db.session import Database
 from app.models import Login, RefreshToken, User
 from app.services import auth_service
+from tests.service import SECRET_KEY
 from tests.support import (
     PASSWORD,
     Mailbox,
@@ -149,9 +150,7 @@ async def test_refresh_tokens_are_opaque_and_stored_hashed(
     assert all(len(token) >= 43 and "." not in token for token in sent)
     async with database.read_session() as session:
         stored = list(await session.scalars(select(RefreshToken).order_by(RefreshToken.id)))
-    assert [token.token_hash for token in stored] == [
-        sha256(token.encode()).hexdigest() for token in sent
-    ]
+    assert [token.token_hash for token in stored] == [keyed_hash(SECRET_KEY, x) for x in sent]
     # One family a login.
     assert stored[0].login_id == stored[2].login_id != stored[1].login_id
 
@@ -199,6 +198,9 @@ async def test_expired_refresh_token(
         await session.execute(update(RefreshToken).values(expires_at=utc_now()))
     assert not await can_refresh(client, tokens)
     assert await is_signed_in(client, tokens)
+    headers = bearer(await log_in(client, user["email"]))
+    (listed,) = (await client.get(f"{ME}/logins", headers=headers)).json()
+    assert listed["current"]
 
 
 async def test_login_stays_while_it_is_used_but_not_for_ever(
@@ -216,6 +218,16 @@ async def test_login_stays_while_it_is_used_but_not_for_ever(
         )
     assert timedelta(days=29) < first - utc_now() < timedelta(days=31)
     assert timedelta(days=9) < second - utc_now() < timedelta(days=11)
+
+
+async def test_new_secret_key_ends_every_login(
+    client: httpx2.AsyncClient, user: dict[str, Any], app: FastAPI
+) -> None:
+    tokens = await log_in(client, user["email"])
+    other = SecretStr("another key for tests that signs nothing")
+    app.state.settings = app.state.settings.model_copy(update={"secret_key": other})
+    assert not await is_signed_in(client, tokens)
+    assert not await can_refresh(client, tokens)
 
 
 @dataclass
@@ -464,9 +476,13 @@ async def test_password_is_hashed_again_when_parameters_rise(
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     async with database.session.begin() as session:
         await session.execute(update(User).values(hashed_password=weak))
+    async with database.read_session() as session:
+        stamp = await session.scalar(select(User.stamp))
     await log_in(client, user["email"])
     async with database.read_session() as session:
         hashed = await session.scalar(select(User.hashed_password))
+        # The password is the same: mails that are on their way stay good.
+        assert await session.scalar(select(User.stamp)) == stamp
     assert hashed is not None
     assert hashed != weak
     assert not needs_rehash(hashed)

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import httpx2
@@ -130,6 +131,42 @@ async def test_forwarded_address_of_a_trusted_proxy(
             headers = bearer(response.json())
             logins = await client.get("/api/v1/users/me/logins", headers=headers)
             assert [x["ip_address"] for x in logins.json() if x["current"]] == [seen]
+
+
+@pytest.mark.parametrize(
+    ("settings_values", "header", "seen"),
+    [
+        ({"trusted_proxies": "127.0.0.1"}, "6.6.6.6, 198.51.100.7", "198.51.100.7"),
+        ({"trusted_proxies": "127.0.0.1"}, "198.51.100.7, 6.6.6.6", "198.51.100.7"),
+        ({"trusted_proxies": "127.0.0.1"}, "1198.51.100.77", "198.51.100.7"),
+        ({}, "198.51.100.7", "198.51.100.7"),
+    ],
+)
+async def test_direct_client_can_say_what_it_wants(
+    app: FastAPI, user: dict[str, Any], header: str, seen: str
+) -> None:
+    async with client_from(app, "198.51.100.7", 41234) as client:
+        response = await client.post(
+            TOKEN,
+            data={"username": user["email"], "password": PASSWORD},
+            headers={"X-Forwarded-For": header},
+        )
+        logins = await client.get("/api/v1/users/me/logins", headers=bearer(response.json()))
+        assert [login["ip_address"] for login in logins.json()] == [seen]
+
+
+async def test_an_account_writes_to_few_addresses(
+    client: httpx2.AsyncClient, user_headers: dict[str, str], mailbox: Mailbox
+) -> None:
+    for number in range(10):
+        address = f"stranger{number}@example.com"
+        response = await client.patch(
+            "/api/v1/users/me", json={"email": address}, headers=user_headers
+        )
+        assert response.status_code == 200
+    await mailbox.wait_for(5)
+    await asyncio.sleep(0.2)
+    assert len(mailbox.messages) == 5
 
 
 async def test_mailbox_is_not_flooded(

@@ -11,6 +11,8 @@ GOOD = {
     "database_url": "postgresql://user:pass@db.example.com/name",
     "secret_key": "kCqz0aHn1UyyUWO6f1S8iQ0vAm2bqkYk5Jx3",
     "smtp_host": "smtp.example.com",
+    "email_from": "shop@example.com",
+    "frontend_url": "https://shop.example.com",
 }
 
 
@@ -31,7 +33,7 @@ def test_production_unless_said_otherwise() -> None:
         load_settings(secret_key=GOOD["secret_key"])
 
 
-@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize("environment", ["test", "staging", "production"])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -49,7 +51,9 @@ def test_weak_secret(environment: str, name: str, value: str) -> None:
     assert value not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "SMTP_HOST"])
+@pytest.mark.parametrize(
+    "name", ["SECRET_KEY", "DATABASE_URL", "SMTP_HOST", "EMAIL_FROM", "FRONTEND_URL"]
+)
 def test_missing_in_production(name: str) -> None:
     values = {key: value for key, value in GOOD.items() if key != name.lower()}
     with pytest.raises(SettingsError, match=f"{name}: is missing"):
@@ -85,6 +89,8 @@ def test_development_has_a_database_of_its_own() -> None:
         ("postgres://u:p%25@h/n", "postgresql+asyncpg://u:p%25@h/n"),
         ("postgresql://u:p@h/n", "postgresql+asyncpg://u:p@h/n"),
         ("postgresql+asyncpg://u:p@h/n", "postgresql+asyncpg://u:p@h/n"),
+        ("postgres://u:p@h/n?sslmode=require", "postgresql+asyncpg://u:p@h/n?ssl=require"),
+        ("postgres://u:p@h/n?channel_binding=require", "postgresql+asyncpg://u:p@h/n"),
         ("sqlite:////data/app.db", "sqlite+aiosqlite:////data/app.db"),
     ],
 )

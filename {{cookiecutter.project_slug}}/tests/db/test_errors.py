@@ -20,6 +20,12 @@ def postgres_error(sqlstate: str, constraint: str) -> Exception:
     return error
 
 
+def sqlite_error(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("details")
+    error.sqlite_errorcode = code
+    return error
+
+
 @pytest.mark.parametrize(
     "cause",
     [
@@ -48,6 +54,7 @@ def test_other_integrity_errors_are_bugs(cause: Exception) -> None:
     "error",
     [
         OperationalError("SELECT", {}, Exception()),
+        OperationalError("SELECT", {}, sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT)),
         DBAPIError("SELECT", {}, postgres_error("57014", "")),
         DBAPIError("SELECT", {}, postgres_error("53300", "")),
         DBAPIError("SELECT", {}, Exception(), connection_invalidated=True),
@@ -59,6 +66,16 @@ def test_lost_database(error: Exception) -> None:
     assert isinstance(to_app_error(error), UnavailableError)
 
 
-@pytest.mark.parametrize("error", [DBAPIError("SELECT", {}, Exception()), ValueError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        DBAPIError("SELECT", {}, Exception()),
+        OperationalError(
+            "SELECT", {}, sqlite_error(sqlite3.SQLITE_ERROR)
+        ),  # such as: no such table
+        ValueError(),
+        FileNotFoundError(),
+    ],
+)
 def test_bugs(error: Exception) -> None:
     assert to_app_error(error) is None

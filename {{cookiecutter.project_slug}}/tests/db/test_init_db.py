@@ -13,7 +13,11 @@ from app.services import user_service
 from app.services.user_service import UserService
 from tests.support import PASSWORD, Mailbox
 
-FIRST = {"first_superuser_email": "Root@example.com", "first_superuser_password": PASSWORD}
+FIRST = {
+    "environment": "development",
+    "first_superuser_email": "Root@example.com",
+    "first_superuser_password": PASSWORD,
+}
 
 
 @pytest.fixture
@@ -43,6 +47,16 @@ async def test_address_taken_in_between(
     await init_db(settings)
     monkeypatch.setattr(user_service, "find_user_by_email", find_nobody)
     assert not await init_db(settings)
+
+
+@pytest.mark.parametrize("account", [{}, {"is_superuser": True, "is_active": False}])
+async def test_address_of_somebody_without_rights(
+    settings: Settings, database: Database, account: dict[str, bool]
+) -> None:
+    async with database.session.begin() as session:
+        session.add(User(email="root@example.com", hashed_password="x", **account))
+    with pytest.raises(SettingsError, match="without rights"):
+        await init_db(settings)
 
 
 async def test_two_at_once(settings: Settings, database: Database) -> None:

@@ -160,6 +160,22 @@ def test_new_connection_is_not_pinged() -> None:
     assert connection.info
 
 
+async def test_server_that_is_not_there() -> None:
+    database = Database(make_engine(make_url("postgresql+asyncpg://u:p@127.0.0.1:9/x")))
+    with pytest.raises(ConnectionError, match="can't be reached"):
+        async with database.read_session() as session:
+            await session.scalar(select(User))
+    await database.engine.dispose()
+
+
+async def test_errors_show_no_parameters(database: Database) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        async with database.session.begin() as session:
+            session.add_all([user("hidden@example.com"), user("hidden@example.com")])
+    assert "hidden@example.com', " not in str(caught.value)
+    assert "hide_parameters" in str(caught.value)
+
+
 def test_connection_that_answers() -> None:
     connection = Connection(None)
     module._ping_postgresql(connection, connection, connection)  # type: ignore[arg-type]  # a stand-in

@@ -37,7 +37,7 @@ async def refresh_token(body: RefreshRequest, auth: AuthServiceDep) -> TokenRead
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out(login: CurrentLogin, auth: AuthServiceDep) -> None:
     """End this login: its access and refresh tokens stop working at once."""
-    await auth.log_out(login.id, login.user_id)
+    await auth.log_out(login)
 
 
 @router.post("/logout-all", status_code=status.HTTP_204_NO_CONTENT)

@@ -82,7 +82,7 @@ async def list_logins(login: CurrentLogin, auth: AuthServiceDep) -> list[LoginRe
 @router.delete("/me/logins/{login_id}", status_code=status.HTTP_204_NO_CONTENT, responses={404: {}})
 async def end_login(login_id: UUID, login: CurrentLogin, auth: AuthServiceDep) -> None:
     """End one of one's logins: its access and refresh tokens stop working at once."""
-    await auth.log_out(login_id, login.user_id)
+    await auth.end_login(login_id, login.user_id)
 
 
 @router.get("", responses={403: {}})
