@@ -20,7 +20,12 @@ from sqlalchemy import URL, Connection, event
 from app.core.config import ROOT, Settings
 from app.db.session import make_migration_engine
 
+AUTH = "/api/v1/auth"
+USERS = "/api/v1/users"
+ME = f"{USERS}/me"
+
 PASSWORD = "correct horse battery staple"
+NEW_PASSWORD = "another long passphrase"
 
 
 class TestSettings(Settings):
@@ -70,12 +75,14 @@ class Mailbox:
         self.messages.append(message_from_bytes(content, policy=policy.default))
         return "250 OK"
 
-    async def wait_for(self, count: int) -> list[EmailMessage]:
-        """Wait until *count* mails have come in since the start of the test."""
+    async def wait_for(self, count: int, *, to: str | None = None) -> list[EmailMessage]:
+        """Wait until *count* mails (to one address) have come in since the start of the test."""
         async with asyncio.timeout(10):
-            while len(self.messages) < count:
+            while True:
+                found = [mail for mail in self.messages if to is None or mail["To"] == to]
+                if len(found) >= count:
+                    return found
                 await asyncio.sleep(0.01)
-        return self.messages
 
 
 def token_in(message: EmailMessage) -> str:
@@ -88,7 +95,7 @@ def token_in(message: EmailMessage) -> str:
 
 
 async def sign_up(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
-    response = await client.post("/api/v1/users", json={"email": email, "password": PASSWORD})
+    response = await client.post(USERS, json={"email": email, "password": PASSWORD})
     assert response.status_code == 201, response.text
     user: dict[str, Any] = response.json()
     return user
@@ -97,12 +104,21 @@ async def sign_up(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
 async def log_in(
     client: httpx2.AsyncClient, email: str, password: str = PASSWORD
 ) -> dict[str, Any]:
-    response = await client.post(
-        "/api/v1/auth/token", data={"username": email, "password": password}
-    )
+    response = await client.post(f"{AUTH}/token", data={"username": email, "password": password})
     assert response.status_code == 200, response.text
     tokens: dict[str, Any] = response.json()
     return tokens
+
+
+async def token_for(client: httpx2.AsyncClient, mailbox: Mailbox, email: str, path: str) -> str:
+    """Ask for a mail as a user does who has had one at sign-up, and take the token out of it.
+
+    *path* is "verify-email" or "password-reset".
+    """
+    sent = len(await mailbox.wait_for(1, to=email))
+    response = await client.post(f"{AUTH}/{path}/request", json={"email": email})
+    assert response.status_code == 202, response.text
+    return token_in((await mailbox.wait_for(sent + 1, to=email))[-1])
 
 
 def bearer(tokens: dict[str, Any]) -> dict[str, str]:

@@ -16,9 +16,7 @@ from app.core.config import Settings
 from app.dependencies.get_db import SessionDep
 from app.main import create_app, lifespan
 from app.models import Login, User
-from tests.support import PASSWORD, sign_up
-
-USERS = "/api/v1/users"
+from tests.support import AUTH, ME, PASSWORD, USERS, sign_up
 
 OpenStream = Callable[[str], Awaitable[asyncio.Task[None]]]
 
@@ -44,7 +42,7 @@ async def test_wrong_method(client: httpx2.AsyncClient) -> None:
     response = await client.put("/livez")
     assert_problem(response, 405, "method-not-allowed")
     assert response.headers["Allow"] == "GET"
-    response = await client.put(f"{USERS}/me")
+    response = await client.put(ME)
     assert response.headers["Allow"] == "DELETE, GET, PATCH"
     response = await client.post("/docs/assets/swagger-ui.css")
     assert_problem(response, 405, "method-not-allowed")
@@ -163,7 +161,7 @@ async def test_bad_form(
     client: httpx2.AsyncClient, content_type: str, body: bytes, status: int
 ) -> None:
     response = await client.post(
-        "/api/v1/auth/token", content=body, headers={"Content-Type": content_type}
+        f"{AUTH}/token", content=body, headers={"Content-Type": content_type}
     )
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -214,14 +212,14 @@ async def test_bad_path(
     "value", [b"Bearer", b"Bearer ", b"Bearer \xff\xfe", b"Bearer a.b.c", b"Basic YTpi", b"\x00"]
 )
 async def test_bad_authorization(client: httpx2.AsyncClient, value: bytes) -> None:
-    response = await client.get(f"{USERS}/me", headers=[(b"authorization", value)])
+    response = await client.get(ME, headers=[(b"authorization", value)])
     assert_problem(response, 401, "not-authenticated")
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 async def test_user_agent_of_any_bytes(client: httpx2.AsyncClient, user: dict[str, Any]) -> None:
     response = await client.post(
-        "/api/v1/auth/token",
+        f"{AUTH}/token",
         data={"username": user["email"], "password": PASSWORD},
         headers=[(b"user-agent", b"\xff\x80\t" * 1000)],
     )

@@ -1,16 +1,23 @@
-"""Each kind of token is refused wherever another kind is expected."""
+"""Each kind of token is refused wherever another kind is expected, and so is what is no token."""
 
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
 import httpx2
+import pytest
 
-from tests.support import Mailbox, bearer, log_in, token_in
-
-AUTH = "/api/v1/auth"
-USERS = "/api/v1/users"
-NEW_PASSWORD = "another long passphrase"
+from tests.support import (
+    AUTH,
+    ME,
+    NEW_PASSWORD,
+    USERS,
+    Mailbox,
+    bearer,
+    log_in,
+    token_for,
+    token_in,
+)
 
 
 @dataclass
@@ -21,7 +28,7 @@ class Use:
     superuser: dict[str, str]
 
     async def access(self, token: str) -> httpx2.Response:
-        return await self.client.get(f"{USERS}/me", headers=bearer({"access_token": token}))
+        return await self.client.get(ME, headers=bearer({"access_token": token}))
 
     async def refresh(self, token: str) -> httpx2.Response:
         return await self.client.post(f"{AUTH}/refresh", json={"refresh_token": token})
@@ -51,13 +58,12 @@ async def tokens_of_each_kind(
 ) -> dict[str, str]:
     page = (await client.get(f"{USERS}?limit=1", headers=superuser)).json()
     pair = await log_in(client, user["email"])
-    mails = {message["To"]: message for message in await mailbox.wait_for(2)}
-    await client.post(f"{AUTH}/password-reset/request", json={"email": user["email"]})
+    (verification,) = await mailbox.wait_for(1, to=user["email"])
     return {
         "access": pair["access_token"],
         "refresh": pair["refresh_token"],
-        "verification": token_in(mails[user["email"]]),
-        "reset": token_in((await mailbox.wait_for(3))[-1]),
+        "verification": token_in(verification),
+        "reset": await token_for(client, mailbox, user["email"], "password-reset"),
         "cursor": page["next_cursor"],
     }
 
@@ -81,3 +87,10 @@ async def test_every_ordered_pair_of_kinds(
     # as it ends the login.
     for kind in ("cursor", "access", "refresh", "verification", "reset"):
         assert (await getattr(use, kind)(tokens[kind])).is_success, kind
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c"])
+@pytest.mark.parametrize("kind", ["access", "refresh", "verification", "reset"])
+async def test_forged_token(client: httpx2.AsyncClient, kind: str, token: str) -> None:
+    response = await getattr(Use(client, superuser={}), kind)(token)
+    assert response.json()["type"] == REFUSALS[kind]

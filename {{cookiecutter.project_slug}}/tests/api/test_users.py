@@ -11,10 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.db.session import Database
 from app.models import Login, User
-from tests.support import PASSWORD, bearer, log_in, sign_up
-
-USERS = "/api/v1/users"
-ME = f"{USERS}/me"
+from tests.support import ME, PASSWORD, USERS, bearer, log_in, sign_up
 
 
 async def test_sign_up(client: httpx2.AsyncClient) -> None:
