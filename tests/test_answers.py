@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cookiecutter import generate as cookiecutter_generate
 from cookiecutter.exceptions import (
     CookiecutterException,
     FailedHookException,
@@ -923,7 +924,42 @@ def test_existing_empty_repository_can_be_filled(
 ) -> None:
     (parent / "my_service/.git").mkdir(parents=True)
     project = generate(probe, overwrite_if_exists=True)
-    assert sorted(path.name for path in project.iterdir()) == sorted([".git", *PROBE])
+    assert sorted(path.name for path in project.iterdir()) == sorted(
+        # The probe has no hook after the generation, which takes the marker away.
+        [".git", hook.MARKER, *PROBE]
+    )
+
+
+def test_interrupted_rendering_says_so(
+    generate: Generate, parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = cookiecutter_generate.generate_file
+    rendered = []
+
+    def render_some(*arguments: Any, **options: Any) -> None:
+        if len(rendered) == 5:
+            raise KeyboardInterrupt
+        rendered.append(arguments)
+        render(*arguments, **options)
+
+    monkeypatch.setattr(cookiecutter_generate, "generate_file", render_some)
+    with pytest.raises(KeyboardInterrupt):
+        generate()
+    assert "Delete the folder" in (parent / "my_service" / hook.MARKER).read_text("utf-8")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows passes no path through such a shell")
+@pytest.mark.parametrize("character", ['"', "$", "`", "\\"])
+def test_folder_in_which_postgresql_cannot_work(
+    character: str,
+) -> None:
+    folder = f"/home/a{character}b/my_service"
+    (problem,) = hook.check_folder(folder, {"database": "postgresql"})
+    assert problem.value == folder
+    assert f"has {character!a} in it," in problem.reason
+    assert hook.command_line([problem], {**GOOD, "_template": "x", "_output_dir": "x"}) is None
+    assert hook.check_folder(folder, {"database": "sqlite"}) == []
+    assert hook.check_folder("/home/a b/é", {"database": "postgresql"}) == []
 
 
 @pytest.mark.parametrize(

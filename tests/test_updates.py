@@ -170,6 +170,7 @@ def test_record_is_committed_and_says_what_cruft_needs(template: Path, tmp_path:
     assert record["template"] == str(template)
     assert record["commit"] == git(template, "rev-parse", "HEAD")
     assert record["context"]["cookiecutter"]["project_name"] == 'Zoë\'s "shop"'
+    assert (service.root / ".cruft.json").read_bytes().isascii()
     assert git(service.root, "status", "--porcelain") == ""
     assert "Nothing to do" in service.update()
     assert cruft(service.root, "diff", "--exit-code") == ""
@@ -214,6 +215,12 @@ def test_changes_of_the_template_that_are_not_committed_are_not_recorded(
         readme.write("Not committed.\n")
 
     assert not (generate(copy, tmp_path).root / ".cruft.json").exists()
+    said = run(
+        *(sys.executable, "-m", "cookiecutter", "--no-input", str(copy), "project_slug=other"),
+        *("--output-dir", str(tmp_path), "setup_environment=no"),
+        cwd=tmp_path,
+    )
+    assert "cruft update` needs: the template has changes that are not committed." in said
 
 
 def test_password_of_the_template_is_not_recorded(template: Path, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             # On Windows, SIGTERM ends a process by force.
             process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
             process.wait(SECONDS_TO_STOP)
-    except subprocess.TimeoutExpired:
+    except (OSError, subprocess.TimeoutExpired):  # OSError: on Windows, without a console
         pass
     finally:
         if process.poll() is None:

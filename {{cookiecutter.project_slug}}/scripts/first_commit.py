@@ -61,12 +61,13 @@ def refuse_secrets(checkout: Checkout, repository: Path) -> None:
     listed = git(
         checkout, repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
     )
+    secrets = [value.encode() for value in checkout.secrets()]
     for name in filter(None, listed.split("\0")):
         if name == ".env" or name.startswith((".venv/", "var/")):
             raise Failed(f"git does not ignore {name}; nothing was committed")
         path = checkout.root / name
         content = path.read_bytes() if path.is_file() else b""
-        if any(value.encode() in content for value in checkout.secrets()):
+        if any(value in content for value in secrets):
             raise Failed(f"{name} holds a secret of .env; nothing was committed")
 
 
