@@ -934,7 +934,7 @@ def test_interrupted_rendering_says_so(
     generate: Generate, parent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     render = cookiecutter_generate.generate_file
-    rendered = []
+    rendered: list[object] = []
 
     def render_some(*arguments: Any, **options: Any) -> None:
         if len(rendered) == 5:

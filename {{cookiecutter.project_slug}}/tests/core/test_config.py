@@ -60,6 +60,11 @@ def test_missing_in_production(name: str) -> None:
         load_settings(**values)
 
 
+def test_left_as_in_example_env() -> None:
+    with pytest.raises(SettingsError, match="FRONTEND_URL: is missing, or what development uses"):
+        load_settings(**(GOOD | {"frontend_url": "http://localhost:3000"}))
+
+
 def test_all_problems_at_once_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "testing-hidden")
     monkeypatch.setenv("SMTP_PORT", "hidden")
