@@ -31,6 +31,7 @@ from tests.conftest import AWKWARD, COMBINATIONS, PAIRS, SCENARIOS, Answers
 from tests.support import git, run
 from tools.running import browse, find_browser, program, running
 
+AWKWARD_ONE = pytest.param("sqlite-pip", marks=pytest.mark.nightly)
 NIGHTLY = [pytest.param(name, marks=pytest.mark.nightly) for name in PAIRS]
 
 # What a set-up takes when every package has to be fetched first.
@@ -198,7 +199,9 @@ def test_pairs_are_complete() -> None:
         assert found == set(itertools.product(*values))
 
 
-@pytest.mark.parametrize("service", ["sqlite-uv", "postgresql-uv", *NIGHTLY], indirect=True)
+@pytest.mark.parametrize(
+    "service", ["sqlite-uv", "postgresql-uv", AWKWARD_ONE, *NIGHTLY], indirect=True
+)
 def test_own_checks_pass(service: Service) -> None:
     service.tool("poe", "check")
 

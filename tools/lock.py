@@ -133,7 +133,9 @@ def prove_wheels(requirements: list[Path], folder: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="dev.py lock", description=__doc__)
-    parser.add_argument("--upgrade", action="store_true", help="take new releases")
+    parser.add_argument(
+        "--upgrade", action="store_true", help="take new releases, but none of the last days"
+    )
     parser.add_argument(
         "--check", action="store_true", help="change nothing; fail if a pin is out of date"
     )
