@@ -19,6 +19,7 @@ from app.api.middleware import (
     RequestContextMiddleware,
 )
 from app.api.openapi import install_openapi, operation_id
+from app.api.protocol import limit_connections
 from app.api.v1.router import router as v1_router
 from app.core.config import (
     PROJECT_DESCRIPTION,
@@ -29,7 +30,7 @@ from app.core.config import (
 )
 from app.core.logging import configure_logging
 from app.core.passwords import PasswordHashing
-from app.core.shutdown import Shutdown
+from app.core.shutdown import Shutdown, starting_server
 from app.db.session import Database
 from app.utils.email import Mailer
 from app.utils.rate_limit import RateLimits
@@ -38,6 +39,8 @@ from app.utils.rate_limit import RateLimits
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    if server := starting_server():
+        limit_connections(server.config)
     async with Database.open(settings) as database:
         app.state.database = database
         app.state.hashing = PasswordHashing()

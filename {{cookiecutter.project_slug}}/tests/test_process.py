@@ -1,6 +1,7 @@
 """The service as a process: what only a real server shows."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +10,23 @@ import httpx2
 from sqlalchemy import URL
 
 from app.core.config import ROOT
-from tests.service import environment, running_service
+from tests.service import Service, environment, running_service
+
+
+def say(service: Service, words: bytes) -> bytes:
+    host, port = service.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(words)
+        return connection.makefile("rb").read()
 
 
 def test_serves_and_stops(migrated_database_url: URL, tmp_path: Path) -> None:
     with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="0") as service:
         assert httpx2.get(f"{service.address}/readyz").json() == {"status": "ok"}
         assert httpx2.get(f"{service.address}/docs").status_code == 200
+        assert say(service, b"no HTTP\r\n\r\n").startswith(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json"
+        )
         service.process.send_signal(signal.SIGTERM)
         service.process.wait(timeout=10)
 

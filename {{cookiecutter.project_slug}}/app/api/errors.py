@@ -20,7 +20,7 @@ _PARAMETER_KINDS = {"query", "path", "header", "cookie"}
 
 # The framework's own errors. Their texts are ours: a detail may quote what the client sent, and
 # Python's phrases differ between its versions.
-_HTTP_PROBLEMS: dict[int, tuple[str, str, str]] = {
+HTTP_PROBLEMS: dict[int, tuple[str, str, str]] = {
     400: ("bad-request", "Bad request", "The request could not be read."),
     404: ("not-found", "Not found", "There is nothing at this path."),
     405: ("method-not-allowed", "Method not allowed", "This path does not take this method."),
@@ -76,7 +76,7 @@ def unavailable_response(request: Request) -> ProblemResponse:
 def http_problem_response(
     request: Request, status: int, headers: dict[str, str] | None = None
 ) -> ProblemResponse:
-    slug, title, detail = _HTTP_PROBLEMS.get(status, _OTHER_PROBLEM)
+    slug, title, detail = HTTP_PROBLEMS.get(status, _OTHER_PROBLEM)
     return problem_response(
         request, status=status, slug=slug, title=title, detail=detail, headers=headers
     )

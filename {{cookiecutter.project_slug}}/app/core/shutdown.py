@@ -11,6 +11,12 @@ from types import FrameType
 import uvicorn
 
 
+def starting_server() -> uvicorn.Server | None:
+    """The server that runs the application, which knows its own handler of SIGTERM."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return server if isinstance(server, uvicorn.Server) else None
+
+
 class Shutdown:
     def __init__(self, *, delay: float, timeout: int) -> None:
         # Whoever works on the code waits for each restart.
@@ -29,8 +35,8 @@ class Shutdown:
         if threading.current_thread() is not threading.main_thread() or not callable(handler):
             yield
             return
-        server = getattr(handler, "__self__", None)
-        if isinstance(server, uvicorn.Server) and server.config.timeout_graceful_shutdown is None:
+        server = starting_server()
+        if server is not None and server.config.timeout_graceful_shutdown is None:
             # Without --timeout-graceful-shutdown it would wait without end for a request that hangs.
             server.config.timeout_graceful_shutdown = self._timeout
         loop = asyncio.get_running_loop()
