@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -109,3 +110,10 @@ def test_benchmark_fails_above_its_limit(
     monkeypatch.setattr(sys, "argv", ["benchmark", "--runs", "1", "--limit", limit])
 
     assert benchmark.main() == code
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, caches are not below HOME")
+@pytest.mark.parametrize("name", ["PIP_CACHE_DIR", "UV_CACHE_DIR"])
+def test_processes_of_the_tests_share_a_cache(name: str) -> None:
+    """Each of them has a HOME of its own."""
+    assert not Path(os.environ[name]).is_relative_to(os.environ["HOME"])

@@ -118,6 +118,7 @@ BESIDE: list[str] = [
     "tests/api/test_errors.py",
     "tests/api/test_health.py",
     "tests/api/test_mail_tokens.py",
+    "tests/api/test_mails.py",
     "tests/api/test_protocol.py",
     "tests/api/test_races.py",
     "tests/api/test_rate_limits.py",
