@@ -23,19 +23,18 @@ from app.models import Login, RefreshToken, User
 from app.services import auth_service
 from tests.service import SECRET_KEY
 from tests.support import (
+    AUTH,
+    ME,
+    NEW_PASSWORD,
     PASSWORD,
+    USERS,
     Mailbox,
     bearer,
     log_in,
     statements,
-    token_in,
+    token_for,
     without_request_id,
 )
-
-AUTH = "/api/v1/auth"
-USERS = "/api/v1/users"
-ME = f"{USERS}/me"
-NEW_PASSWORD = "another long passphrase"
 
 
 async def is_signed_in(client: httpx2.AsyncClient, tokens: dict[str, Any]) -> bool:
@@ -262,10 +261,9 @@ class World:
         await self.ask("POST", f"{ME}/password", json=body, headers=bearer(other))
 
     async def reset_password(self) -> None:
-        sent = len(self.mailbox.messages)
-        await self.ask("POST", f"{AUTH}/password-reset/request", json={"email": self.user["email"]})
-        message = (await self.mailbox.wait_for(sent + 1))[-1]
-        body = {"token": token_in(message), "new_password": NEW_PASSWORD}
+        email = self.user["email"]
+        token = await token_for(self.client, self.mailbox, email, "password-reset")
+        body = {"token": token, "new_password": NEW_PASSWORD}
         await self.ask("POST", f"{AUTH}/password-reset", json=body)
 
     async def deactivate(self) -> None:
@@ -447,8 +445,7 @@ async def test_who_waits_for_hashing_holds_no_connection(
     app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str], mailbox: Mailbox
 ) -> None:
     account = {"email": "ada@example.com", "password": PASSWORD}
-    await client.post(f"{AUTH}/password-reset/request", json={"email": account["email"]})
-    token = token_in((await mailbox.wait_for(2))[-1])
+    token = await token_for(client, mailbox, account["email"], "password-reset")
     form = {"username": account["email"], "password": PASSWORD}
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     reset = {"token": token, "new_password": NEW_PASSWORD}

@@ -7,11 +7,7 @@ import httpx2
 import pytest
 
 from app.services import user_service
-from tests.support import Mailbox, bearer, log_in, token_in
-
-AUTH = "/api/v1/auth"
-USERS = "/api/v1/users"
-ME = f"{USERS}/me"
+from tests.support import AUTH, ME, USERS, Mailbox, bearer, log_in, token_in
 
 
 async def test_address_that_changes_while_it_is_verified(

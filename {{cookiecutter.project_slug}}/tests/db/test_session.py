@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Callable, Coroutine
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -99,10 +100,18 @@ async def test_writers_wait_for_each_other(database: Database) -> None:
         assert await session.scalar(select(User.full_name)) == "x" * 10
 
 
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A folder that PostgreSQL reaches when root runs the tests; pytest's own are closed to it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name).resolve()
+
+
 async def test_checkout_has_a_database_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    open_directory: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    monkeypatch.setattr(module, "VAR", tmp_path / "var")
+    monkeypatch.setattr(module, "VAR", open_directory / "var")
     values = settings.model_dump() | {"database_url": None}
     with database_url(TestSettings(**values)) as url:
         database = Database(make_engine(url))

@@ -28,7 +28,11 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
     status_code=status.HTTP_201_CREATED,
     response_model=UserRead,
     dependencies=[LimitedByAddress],
-    responses={403: {}, 409: {"description": "The address is taken"}, 429: {}},
+    responses={
+        403: {"description": "Sign-up is closed"},
+        409: {"description": "The address is taken"},
+        429: {},
+    },
 )
 async def create_user(
     body: UserCreate, users: UserServiceDep, request: Request, response: Response
