@@ -39,8 +39,7 @@ from app.utils.rate_limit import RateLimits
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    if server := starting_server():
-        limit_connections(server.config)
+    limit_connections(starting_server())
     async with Database.open(settings) as database:
         app.state.database = database
         app.state.hashing = PasswordHashing()

@@ -5,7 +5,7 @@ import json
 from http import HTTPStatus
 
 from uuid_utils import uuid7
-from uvicorn import Config
+from uvicorn import Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.errors import HTTP_PROBLEMS
@@ -92,7 +92,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def limit_connections(config: Config) -> None:
+def limit_connections(server: Server | None) -> None:
     """For a server that is just starting: it takes the class when the application is ready."""
-    if config.http_protocol_class is HttpToolsProtocol:
-        config.http_protocol_class = LimitedProtocol
+    if server is not None and server.config.http_protocol_class is HttpToolsProtocol:
+        server.config.http_protocol_class = LimitedProtocol

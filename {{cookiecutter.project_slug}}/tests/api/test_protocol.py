@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
-from uvicorn import Config
+from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
@@ -31,7 +31,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
     config = Config(answer_ok, log_config=None, http="httptools")
     config.load()
-    limit_connections(config)
+    limit_connections(Server(config))
     assert config.http_protocol_class is LimitedProtocol
     server = await asyncio.get_running_loop().create_server(
         lambda: LimitedProtocol(config=config, server_state=ServerState(), app_state={}),
@@ -101,5 +101,5 @@ async def test_body_may_take_its_time(port: int) -> None:
 def test_another_implementation_is_left_alone() -> None:
     config = Config(answer_ok, log_config=None, http="h11")
     config.load()
-    limit_connections(config)
+    limit_connections(Server(config))
     assert config.http_protocol_class is H11Protocol
