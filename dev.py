@@ -27,6 +27,8 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 REQUIREMENTS = ROOT / "requirements.txt"
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+# Cookiecutter lets files of the service include these.
+LICENSE_TEXTS = ROOT / "templates"
 
 # Without --config, ruff takes the pyproject.toml of the template folder, which is not rendered.
 # A cache would lie in that folder, and be copied to every service.

@@ -18,13 +18,10 @@ import importlib
 import json
 import os
 import re
-import shutil
 import subprocess
-import tempfile
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # from typing, it would take longer to import than the rest of this to run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,7 +31,6 @@ ANSWERS = r"""{{ cookiecutter | tojson }}"""
 # These have fixed values.
 CHOSEN = {
     "database": "{{ cookiecutter.database }}",
-    "license": "{{ cookiecutter.license }}",
 }
 SETUP_ENVIRONMENT = "{{ cookiecutter.setup_environment }}"
 INIT_GIT = "{{ cookiecutter.init_git }}"
@@ -47,15 +43,14 @@ YES = "True"
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         "app/db/local_postgres.py",
+        "requirements-dev.postgresql.txt",
         "tests/db/test_local_postgres.py",
         "tests/faults/test_postgres.py",
     ],
-    ("license", "MIT"): ["LICENSE.MIT"],
-    ("license", "Apache-2.0"): ["LICENSE.Apache-2.0"],
-    ("license", "BSD-3-Clause"): ["LICENSE.BSD-3-Clause"],
-    ("license", "GPL-3.0-or-later"): ["LICENSE.GPL-3.0-or-later"],
-    ("license", "proprietary"): ["LICENSE.proprietary"],
 }
+
+# Those of them that take the place of another file.
+INSTEAD_OF = {"requirements-dev.postgresql.txt": "requirements-dev.txt"}
 
 SETUP = "scripts/setup_environment.py"
 
@@ -71,19 +66,23 @@ FOREIGN_VARIABLES = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"}
 def missing_paths(root: Path) -> list[str]:
     """Find mistakes in the table above (and in the rendered project)."""
     listed = [path for paths in ONLY_WITH.values() for path in paths]
-    return [path for path in [*listed, SETUP] if not (root / path).exists()]
+    return [path for path in [*listed, *INSTEAD_OF.values(), SETUP] if not (root / path).exists()]
 
 
-def remove_unchosen(root: Path, chosen: Mapping[str, str]) -> None:
+def keep_chosen(root: Path, chosen: Mapping[str, str]) -> None:
     for (answer, value), paths in ONLY_WITH.items():
-        if chosen[answer] != value:
-            for path in paths:
+        for path in paths:
+            if chosen[answer] != value:
                 remove(root, root / path)
+            elif path in INSTEAD_OF:
+                (root / path).replace(root / INSTEAD_OF[path])
 
 
 def remove(root: Path, path: Path) -> None:
     """Remove a file or folder, and the folders that are empty then."""
     if path.is_dir():
+        import shutil  # noqa: PLC0415 - slow to import, and seldom needed
+
         shutil.rmtree(path)
     else:
         path.unlink()
@@ -102,15 +101,18 @@ def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
     folder = template_folder(answers)
     if folder is None:
         return "the template's folder was not found"
+    if not (folder / ".git").exists():
+        return "the template is not a git repository"
     try:
-        top, commit = git(folder, "rev-parse", "--show-toplevel", "HEAD").splitlines()
-        if Path(top) != folder:
-            return "the template is not a git repository"
-        if git(folder, "status", "--porcelain"):
+        head, *changes = git(folder, "status", "--porcelain=v2", "--branch").splitlines()
+        commit = head.removeprefix("# branch.oid ")
+        if commit == "(initial)":
+            return "the template has no commit yet"
+        if any(not line.startswith("# ") for line in changes):
             return "the template has changes that are not committed"
         is_clone = answers["_repo_dir"] != answers["_template"]
         address = git(folder, "config", "remote.origin.url") if is_clone else str(folder)
-    except (OSError, ValueError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError):
         return "git knows no commit of the template"
     # A password has no place in a file that is committed.
     address = re.sub(r"^(https?://)[^/@]*@", r"\1", address)
@@ -139,6 +141,8 @@ def template_folder(answers: Mapping[str, object]) -> Path | None:
 
 def git(folder: Path, *arguments: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k not in FOREIGN_VARIABLES}
+    # Not the repository that the folder may be in.
+    environment["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
     return subprocess.run(
         ["git", "-C", str(folder), *arguments],
         env=environment,
@@ -154,10 +158,13 @@ def is_cruft_comparison(root: Path) -> bool:
 
     They do that in a new temporary folder; `cruft create` renders where its user wants it.
     """
+    if RENDERED_BY_CRUFT != YES:
+        return False
+    import tempfile  # noqa: PLC0415 - slow to import, and seldom needed
+
     parent = root.resolve().parent
     return (
-        RENDERED_BY_CRUFT == YES
-        and parent.parent == Path(tempfile.gettempdir()).resolve()
+        parent.parent == Path(tempfile.gettempdir()).resolve()
         and re.fullmatch(r"tmp[a-z0-9_]{8}", parent.name) is not None
     )
 
@@ -168,6 +175,9 @@ def set_up(root: Path, *, environment: bool, git: bool) -> None:
     Whatever goes wrong in it, the project is whole and must not be deleted.
     """
     script = root / SETUP
+    if not environment and not git:
+        print(f"The files are complete. To set the service up: python3 {str(script)!a}")
+        return
     sys.dont_write_bytecode = True  # no __pycache__ in the new project
     sys.path.insert(0, str(script.parent))
     try:
@@ -177,7 +187,7 @@ def set_up(root: Path, *, environment: bool, git: bool) -> None:
             arguments += ["--skip", *(step.name for step in setup.STEPS if step.name != "git")]
         setup.main(arguments)
     except (Exception, KeyboardInterrupt, SystemExit):  # noqa: BLE001 - see above
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         sys.stderr.write(f"The project is complete, but not set up: {str(root)!a}\n")
 
 
@@ -187,8 +197,7 @@ def main() -> int:
     if missing:
         sys.stderr.write(f"A mistake of the template: no {', '.join(missing)} was rendered.\n")
         return 1
-    remove_unchosen(root, CHOSEN)
-    (root / f"LICENSE.{CHOSEN['license']}").replace(root / "LICENSE")
+    keep_chosen(root, CHOSEN)
     if RENDERED_BY_CRUFT != YES:
         reason = record_origin(root, json.loads(ANSWERS))
         if reason:

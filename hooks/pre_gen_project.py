@@ -15,16 +15,15 @@ if __name__ == "__main__":
     # the machine share, shall not have it imported.
     del sys.path[0]
 
+# Few modules: importing them takes longer than all checks. Those of a refusal are imported then.
 import json
 import os
 import re
-import shlex
 import shutil
-import textwrap
 import unicodedata
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections import namedtuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -156,13 +155,8 @@ SHOWN_CHARACTERS = 3
 SHOWN_LENGTH = 80
 
 
-class Problem(NamedTuple):
+class Problem(namedtuple("Problem", "answer value reason suggestion", defaults=[None])):
     """Why an answer is refused; the suggestion, when there is one, would be accepted."""
-
-    answer: str
-    value: object
-    reason: str
-    suggestion: str | None = None
 
 
 def find_problems(
@@ -431,6 +425,8 @@ def show(value: object) -> str:
 
 
 def indent(text: str) -> list[str]:
+    import textwrap  # noqa: PLC0415 - see above
+
     return textwrap.wrap(
         text, 88, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
     )
@@ -456,9 +452,11 @@ def command_line(problems: Sequence[Problem], answers: Mapping[str, object]) -> 
         if isinstance(value, str) and can_be_typed(value):
             words.append(f"{name}={value}")
     if os.name == "nt":
-        from subprocess import list2cmdline  # noqa: PLC0415 - good answers need not wait for it
+        from subprocess import list2cmdline  # noqa: PLC0415 - see above
 
         return list2cmdline(words)
+    import shlex  # noqa: PLC0415 - see above
+
     return shlex.join(words)
 
 
@@ -472,21 +470,23 @@ def can_be_typed(value: str) -> bool:
 def cookiecutter_version() -> tuple[int, ...] | None:
     """Look for it in folder names: importlib.metadata takes longer than all the rest of this."""
     for folder in filter(os.path.isdir, sys.path):
-        for path in Path(folder).glob("cookiecutter-*.*-info"):
-            return tuple(int(number) for number in re.findall(r"\d+", path.name)[:3])
+        for name in os.listdir(folder):
+            if re.fullmatch(r"cookiecutter-.+\.(dist|egg)-info", name):
+                return tuple(int(number) for number in re.findall(r"\d+", name)[:3])
     return None  # such as a frozen program
 
 
 def main() -> int:
     answers = json.loads(ANSWERS)
-    folder = [path.name for path in Path().iterdir()]
-    problems = find_problems(answers, json.loads(GIVEN), folder, cookiecutter_version())
-    problems += check_space(shutil.disk_usage(Path.cwd()).free)
-    problems += check_folder(str(Path.cwd()), answers)
+    folder = os.getcwd()
+    problems = find_problems(answers, json.loads(GIVEN), os.listdir(folder), cookiecutter_version())
+    problems += check_space(shutil.disk_usage(folder).free)
+    problems += check_folder(folder, answers)
     if problems:
         sys.stderr.write(report(problems, answers))
         return 1
-    Path(MARKER).write_text(MARKER_TEXT, encoding="utf-8")
+    with open(MARKER, "w", encoding="utf-8") as marker:
+        marker.write(MARKER_TEXT)
     return 0
 
 

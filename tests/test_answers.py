@@ -33,7 +33,7 @@ from cookiecutter.utils import create_env_with_context
 from jinja2 import Environment, TemplateSyntaxError
 from packaging.requirements import Requirement
 
-from dev import ROOT
+from dev import LICENSE_TEXTS, ROOT
 from hooks import pre_gen_project as hook
 from tests.support import as_administrator
 
@@ -1102,7 +1102,7 @@ def test_answers_of_the_user_configuration_are_checked(
 
 @pytest.mark.parametrize("name", hook.CHOICES["license"])
 def test_licence_names_the_holder_and_no_year(name: str) -> None:
-    text = (SERVICE / f"LICENSE.{name}").read_text("utf-8")
+    text = (LICENSE_TEXTS / f"LICENSE.{name}").read_text("utf-8")
     line = next(line for line in text.splitlines() if "cookiecutter.author_name" in line)
     assert line.strip().startswith("Copyright ")
     assert text.count(OPEN) == text.count(CLOSE) == 1
@@ -1112,5 +1112,5 @@ def test_licence_names_the_holder_and_no_year(name: str) -> None:
 
 
 def test_there_is_a_licence_for_each_answer() -> None:
-    files = {path.name.removeprefix("LICENSE.") for path in SERVICE.glob("LICENSE.*")}
+    files = {path.name.removeprefix("LICENSE.") for path in LICENSE_TEXTS.iterdir()}
     assert files == set(hook.CHOICES["license"])

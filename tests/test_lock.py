@@ -134,6 +134,7 @@ def test_upgrades_leave_out_the_newest_releases(
     monkeypatch.setattr(lock, "datetime", Today)
     monkeypatch.setattr(lock, "ROOT", tmp_path)
     monkeypatch.setattr(lock, "TEMPLATE", tmp_path)
+    (tmp_path / lock.DEVELOPMENT_POSTGRESQL).touch()
     monkeypatch.setattr(lock, "REQUIREMENTS", tmp_path / "template.txt")
     monkeypatch.setattr(sys, "argv", ["lock", option])
     # Set first, so that what the program sets is taken back as well.

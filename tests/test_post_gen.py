@@ -17,7 +17,6 @@ from hooks import post_gen_project as hook
 
 ANSWERS = {
     "database": "sqlite",
-    "license": "MIT",
     "setup_environment": False,
     "init_git": False,
 }
@@ -37,7 +36,7 @@ def project(tmp_path: Path) -> Path:
     """A rendered project of empty files: all that the table names, and a little more."""
     root = tmp_path / "service"
     listed = [path for paths in hook.ONLY_WITH.values() for path in paths]
-    for path in [*listed, "README.md", "app/db/session.py"]:
+    for path in [*listed, *hook.INSTEAD_OF.values(), "README.md", "app/db/session.py"]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(path)
     (root / "scripts").mkdir()
@@ -83,20 +82,20 @@ def test_the_table_knows_only_answers_that_exist() -> None:
     assert {answer for answer, _ in hook.ONLY_WITH} == set(hook.CHOSEN)
     for answer, value in hook.ONLY_WITH:
         assert value in settings[answer]
-    licenses = {value for answer, value in hook.ONLY_WITH if answer == "license"}
-    assert licenses == set(settings["license"])
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("license_", ["MIT", "proprietary"])
-def test_keeps_what_was_chosen(project: Path, database: str, license_: str) -> None:
-    result = run_hook(project, database=database, license=license_)
+def test_keeps_what_was_chosen(project: Path, database: str) -> None:
+    result = run_hook(project, database=database, init_git=True)
     assert result.returncode == 0, result.stderr
-    with_postgresql = set(hook.ONLY_WITH["database", "postgresql"])
-    expected = {"README.md", "LICENSE", "app/db/session.py"}
+    expected = {"README.md", "app/db/session.py", *hook.INSTEAD_OF.values()}
     expected |= {"scripts/setup_environment.py", "arguments.json"}
-    assert files_of(project) == expected | (with_postgresql if database == "postgresql" else set())
-    assert (project / "LICENSE").read_text() == f"LICENSE.{license_}"
+    if database == "postgresql":
+        expected |= {*hook.ONLY_WITH["database", "postgresql"]} - hook.INSTEAD_OF.keys()
+    assert files_of(project) == expected
+    for special, path in hook.INSTEAD_OF.items():
+        kept = special if database == "postgresql" else path
+        assert (project / path).read_text() == kept
     # No folder that is empty now, and no compiled files.
     assert (project / "tests").exists() == (database == "postgresql")
     assert not list(project.rglob("__pycache__"))
@@ -109,11 +108,11 @@ def test_removes_folders(project: Path) -> None:
     assert not (project / "extra").exists()
 
 
-@pytest.mark.parametrize("missing", ["LICENSE.MIT", "app/db/local_postgres.py"])
+@pytest.mark.parametrize("missing", ["requirements-dev.txt", "app/db/local_postgres.py"])
 def test_a_missing_path_is_an_error_before_anything_is_removed(project: Path, missing: str) -> None:
     (project / missing).unlink()
     before = files_of(project)
-    result = run_hook(project, database="postgresql", license="proprietary")
+    result = run_hook(project, database="postgresql")
     assert result.returncode == 1
     assert missing in result.stderr
     assert "Traceback" not in result.stderr
@@ -125,6 +124,10 @@ def test_a_missing_path_is_an_error_before_anything_is_removed(project: Path, mi
 def test_does_what_was_answered(project: Path, setup_environment: bool, init_git: bool) -> None:
     result = run_hook(project, setup_environment=setup_environment, init_git=init_git)
     assert result.returncode == 0, result.stderr
+    if not setup_environment and not init_git:
+        assert not (project / "arguments.json").exists()
+        assert str(project / "scripts/setup_environment.py") in result.stdout
+        return
     skip = [] if setup_environment else ["--skip", "env", "venv"]
     assert arguments_of(project) == [*(["--init-git"] if init_git else []), *skip]
 
@@ -160,7 +163,7 @@ def test_cruft_comparison_sets_nothing_up(project: Path) -> None:
         result = run_hook(rendered, setup_environment=True, _commit="0123abc")
         assert result.returncode == 0, result.stderr
         assert not (rendered / "arguments.json").exists()
-        assert (rendered / "LICENSE").exists()
+        assert not (rendered / "app/db/local_postgres.py").exists()
 
 
 def test_cruft_create_sets_up(project: Path) -> None:

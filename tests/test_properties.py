@@ -25,7 +25,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import TemplateSyntaxError
 
-from dev import BIN, ROOT, TEMPLATE, clean_environment
+from dev import BIN, LICENSE_TEXTS, ROOT, TEMPLATE, clean_environment
 from hooks import pre_gen_project as hook
 
 Texts = dict[str, str]
@@ -97,11 +97,12 @@ def reduced_template(folder: Path) -> Path:
     template = folder / "template"
     for path in TEMPLATE.rglob("*"):
         if path.is_file() and re.search(
-            r"cookiecutter\._*(project|author)_", path.read_text("utf-8")
+            r"cookiecutter\.(_*(project|author)_|license)", path.read_text("utf-8")
         ):
             copy = template / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
+    shutil.copytree(LICENSE_TEXTS, template / LICENSE_TEXTS.name)
     for name in ("cookiecutter.json", "hooks/pre_gen_project.py"):
         (template / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, template / name)
@@ -182,7 +183,7 @@ def check_project(project: Path, answers: Texts) -> None:
     assert readme[2] == f"> {answers['project_description']}"
     example_env = (project / "example.env").read_bytes().decode().split("\n")
     assert f'FIRST_SUPERUSER_EMAIL="{answers["author_email"]}"' in example_env
-    license_ = (project / "LICENSE.MIT").read_bytes().decode().split("\n")
+    license_ = (project / "LICENSE").read_bytes().decode().split("\n")
     assert f"Copyright (c) {answers['author_name']}" in license_
 
 

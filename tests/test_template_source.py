@@ -62,11 +62,12 @@ def test_no_block_in_default_delimiters() -> None:
         assert not re.search(r"(?<!# )\{#[-+\s]", text), name_of(path)
 
 
-def test_what_is_copied_needs_no_rendering() -> None:
+def test_what_needs_no_rendering_is_copied_and_nothing_else() -> None:
+    """Rendering a file takes cookiecutter ten times as long as copying it."""
     for path in FILES:
-        if is_copied(name_of(path)):
-            text = path.read_text(encoding="utf-8")
-            assert not re.search(r"# \{[%#]|\{\{ cookiecutter\.", text), name_of(path)
+        text = path.read_text(encoding="utf-8")
+        needs_rendering = re.search(r"# \{[%#]|\{\{ cookiecutter\.", text) is not None
+        assert is_copied(name_of(path)) != needs_rendering, name_of(path)
 
 
 def test_blocks_are_balanced() -> None:

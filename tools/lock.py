@@ -1,7 +1,7 @@
 """Pin the dependencies of the template and of the service that it generates.
 
 The service is pinned by its own task, `poe lock`, so the template ships exactly what an
-owner gets who locks again. What only one database needs is put into a condition.
+owner gets who locks again: once for each database, as only PostgreSQL needs a server.
 
 Without options, pins change only where a direct dependency changed.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ from dev import PYTHON, REQUIREMENTS, ROOT, TEMPLATE, clean_environment
 
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
+# The hook after generation gives it the name above.
+DEVELOPMENT_POSTGRESQL = "requirements-dev.postgresql.txt"
 
 # Harmful releases are found out within days, as a rule. Whoever can't wait for one that mends
 # something sets UV_EXCLUDE_NEWER.
@@ -91,33 +92,6 @@ def lock_template(folder: Path, upgrade: list[str]) -> str:
     return output.read_text(encoding="utf-8")
 
 
-def pinned(text: str) -> list[str]:
-    """The pins of a requirements file, each with its hashes."""
-    return re.findall(r"^[^\s#].*(?:\n .*)*\n", text, flags=re.MULTILINE)
-
-
-def merge(common: str, extended: str) -> str:
-    """The development pins of both databases: what only PostgreSQL has, in a condition."""
-    shared = pinned(common)
-    header = extended[: extended.index(pinned(extended)[0])]
-    lines = [header]
-    inside = False
-    for pin in pinned(extended):
-        if inside == (pin in shared):
-            lines.append(
-                "# {% endif %}\n"
-                if inside
-                else '# {% if cookiecutter.database == "postgresql" %}\n'
-            )
-            inside = not inside
-        lines.append(pin)
-    if inside:
-        lines.append("# {% endif %}\n")
-    if [pin for pin in pinned(extended) if pin in shared] != shared:
-        raise SystemExit("the databases need different versions of a development package")
-    return "".join(lines)
-
-
 def prove_wheels(requirements: list[Path], folder: Path) -> None:
     """Resolve the pins for every supported machine, from wheels alone."""
     files = [part for path in requirements for part in ("-r", str(path))]
@@ -149,20 +123,22 @@ def main() -> int:
         folder = Path(name)
         print("Pinning the service ...", flush=True)
         # PostgreSQL has all that SQLite has: what it pins is what SQLite gets.
-        first = lock_service("postgresql", {}, upgrade, folder)
+        pins = {DEVELOPMENT: (TEMPLATE / DEVELOPMENT_POSTGRESQL).read_text(encoding="utf-8")}
+        first = lock_service("postgresql", pins, upgrade, folder)
         second = lock_service("sqlite", first, [], folder)
         if first[RUNTIME] != second[RUNTIME]:
             raise SystemExit("the runtime requirements differ between the databases")
         print("Pinning the template ...", flush=True)
         texts = {
             TEMPLATE / RUNTIME: first[RUNTIME],
-            TEMPLATE / DEVELOPMENT: merge(second[DEVELOPMENT], first[DEVELOPMENT]),
+            TEMPLATE / DEVELOPMENT: second[DEVELOPMENT],
+            TEMPLATE / DEVELOPMENT_POSTGRESQL: first[DEVELOPMENT],
             REQUIREMENTS: lock_template(folder, upgrade),
         }
         print("Proving that there are wheels for all machines ...", flush=True)
-        for pins in ([first[RUNTIME], first[DEVELOPMENT]], [texts[REQUIREMENTS]]):
-            paths = [folder / f"{number}.txt" for number in range(len(pins))]
-            for path, text in zip(paths, pins, strict=True):
+        for locks in ([first[RUNTIME], first[DEVELOPMENT]], [texts[REQUIREMENTS]]):
+            paths = [folder / f"{number}.txt" for number in range(len(locks))]
+            for path, text in zip(paths, locks, strict=True):
                 path.write_text(text, encoding="utf-8")
             prove_wheels(paths, folder)
 

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
 PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
 PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
 PROJECT_VERSION = "0.1.0"

@@ -12,13 +12,13 @@ import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
+from app.core.config import PROJECT_SLUG
+
 # OWASP's minimum for Argon2id: 19 MiB, two passes, one lane. Raise it here: a password is hashed
 # again with the new parameters at its owner's next login.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 Purpose = Literal["access", "verify-email", "reset-password", "cursor"]
-# A token of another service is refused, even if the two were given one key by mistake.
-_AUDIENCE = "{{ cookiecutter.project_slug }}"
 
 
 def normalise_password(password: str) -> str:
@@ -66,7 +66,8 @@ def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: t
     now = datetime.now(UTC)
     payload = {
         **claims,
-        "aud": _AUDIENCE,
+        # A token of another service is refused, even if the two were given one key by mistake.
+        "aud": PROJECT_SLUG,
         "purpose": purpose,
         "iat": now,
         "exp": now + lifetime,
@@ -81,7 +82,7 @@ def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | Non
             token,
             key,
             algorithms=["HS256"],
-            audience=_AUDIENCE,
+            audience=PROJECT_SLUG,
             options={"require": ["aud", "exp", "iat", "purpose"]},
         )
     except (jwt.InvalidTokenError, UnicodeEncodeError):

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
-from app.core.config import VAR, Settings
+from app.core.config import PROJECT_SLUG, VAR, Settings
 from app.db.local import local_database
 
 # Together less than the two seconds after which a request is answered 503 at the latest.
@@ -69,7 +69,7 @@ def make_engine(
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
             "server_settings": {
-                "application_name": "{{ cookiecutter.project_slug }}",
+                "application_name": PROJECT_SLUG,
                 "timezone": "UTC",
                 "statement_timeout": f"{statement_timeout * 1000:.0f}",
                 "idle_in_transaction_session_timeout": f"{2 * statement_timeout * 1000:.0f}",
