@@ -14,8 +14,7 @@ from app.api.health import router as health_router
 from app.api.middleware import (
     ClientAddressMiddleware,
     CORSMiddleware,
-    LastResortMiddleware,
-    LimitsMiddleware,
+    GuardMiddleware,
     RequestContextMiddleware,
 )
 from app.api.openapi import install_openapi, operation_id
@@ -85,9 +84,8 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(ClientAddressMiddleware, trusted_proxies=settings.trusted_proxies),
             Middleware(RequestContextMiddleware, shutdown=shutdown),
             *_cors(settings),
-            Middleware(LastResortMiddleware),
             Middleware(
-                LimitsMiddleware,
+                GuardMiddleware,
                 max_body_bytes=settings.max_body_bytes,
                 body_timeout=settings.body_timeout,
                 max_concurrent=settings.max_concurrent_requests,

@@ -32,6 +32,11 @@ HTTP_PROBLEMS: dict[int, tuple[str, str, str]] = {
         "Unsupported media type",
         "The service does not read this content type.",
     ),
+    416: (
+        "range-not-satisfiable",
+        "Range not satisfiable",
+        "The file has no such range.",
+    ),
     431: ("headers-too-large", "Headers too large", "The headers are larger than allowed."),
 }
 _OTHER_PROBLEM = ("http-error", "HTTP error", "The request could not be answered.")
@@ -126,6 +131,8 @@ def _allowed_methods(request: Request) -> list[str]:
         for route in routes
         if route.matches({**request.scope, "method": method.value})[0] is Match.FULL
     ]
+    if "GET" in allowed and "HEAD" not in allowed:
+        allowed.insert(allowed.index("GET") + 1, "HEAD")  # see GuardMiddleware
     return allowed or ["GET", "HEAD"]  # the files of a mounted folder
 
 

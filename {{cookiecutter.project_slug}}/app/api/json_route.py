@@ -5,7 +5,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.params import Form
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+_FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data"}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -35,12 +39,20 @@ class StrictRequest(Request):
 
 
 class JSONRoute(APIRoute):
-    """The class of all routes that take a body: `APIRouter(route_class=JSONRoute)`."""
+    """The class of all routes that take a body: `APIRouter(route_class=JSONRoute)`.
+
+    One that takes a form refuses other content types, of which FastAPI makes an empty form.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
+        takes_form = self.body_field is not None and isinstance(self.body_field.field_info, Form)
+
         async def handle(request: Request) -> Response:
+            content_type = request.headers.get("content-type", "").partition(";")[0]
+            if takes_form and content_type.strip().lower() not in _FORM_TYPES:
+                raise HTTPException(415)
             return await handler(StrictRequest(request.scope, request.receive))
 
         return handle

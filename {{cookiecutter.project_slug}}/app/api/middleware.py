@@ -4,15 +4,19 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Awaitable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import Request, Response
 from pydantic import IPvAnyNetwork
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.middleware import cors
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -25,10 +29,25 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAX_URL_BYTES = 32 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
-_MAX_WAIT_SECONDS = 1
+# How long a request waits for its turn; with what waiting for the database may take (app/db/session.py)
+# less than two seconds.
+_MAX_WAIT_SECONDS = 0.5
+# How many times the largest body may be on its way at the same time.
+_MAX_BODIES = 64
+_LINGER_SECONDS = 2
+_MAX_DIGITS = 20
 # Asked every few seconds by load balancers.
 _QUIET_PATHS = {"/livez", "/readyz"}
 _FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
+_INSPECTED = {
+    b"content-encoding",
+    b"content-length",
+    b"content-type",
+    b"host",
+    b"transfer-encoding",
+}
+# Starlette decodes forms by any codec of Python that a client names. Some take quadratic time.
+_CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 
 
 def _header(message: Scope | Message, name: bytes) -> bytes:
@@ -62,15 +81,16 @@ class ClientAddressMiddleware:
         self.behind_proxy: Any = ProxyHeadersMiddleware(app, proxies)  # type: ignore[arg-type]  # the same protocol, typed in other words
         self.of_uvicorn = ProxyHeadersMiddleware(app).trusted_hosts  # type: ignore[arg-type]  # as above
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not `async`: there is nothing to wait for here, and each coroutine costs every request time.
         if not scope.get("client") or _FORWARDED.isdisjoint(dict(scope["headers"])):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         forwarded = ", ".join(Headers(scope=scope).getlist("x-forwarded-for"))
         if tuple(scope["client"]) == self.of_uvicorn.get_trusted_client_address(forwarded):
             # uvicorn took it from the header, port and all, because the peer was on loopback.
             scope["client"] = ("127.0.0.1", 0)
-        await self.behind_proxy(scope, receive, send)
+        answer: Awaitable[None] = self.behind_proxy(scope, receive, send)
+        return answer
 
 
 class RequestContextMiddleware:
@@ -120,14 +140,24 @@ class RequestContextMiddleware:
                 logger.log(level, "request", extra=fields)
 
 
-class LimitsMiddleware:
-    """Refuses a request that is too large, before anything parses it, too slow, or one too many.
+class Refusal(Exception):  # noqa: N818 -- no error: the answer to a request that is not let in
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
-    A body is refused by its Content-Length, or else while it comes in. FastAPI's own `max_body_size`
-    answers in plain text, from outside all other middleware.
+
+class GuardMiddleware:
+    """Lets a request in when it is fit, and answers for it when nobody else does.
+
+    It refuses what is too large, too slow or can't be read, before anything parses it. FastAPI's own
+    `max_body_size` answers in plain text, from outside all other middleware.
 
     At most *max_concurrent* requests are worked on at a time; the others wait for a moment, in
-    order. A request counts until its answer begins: streams may go on.
+    order. A request counts from when its body has arrived until its answer begins: slow clients and
+    streams take nobody's turn.
+
+    An error that nobody has caught is answered 500. This stands inside the other middleware, so that
+    the answer has their headers too; Starlette's own last resort is outermost and has none.
     """
 
     def __init__(
@@ -137,101 +167,174 @@ class LimitsMiddleware:
         self.max_body_bytes = max_body_bytes
         self.body_timeout = body_timeout
         self.slots = asyncio.Semaphore(max_concurrent)
+        self.arriving_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if status := self._refusal(scope):
-            await http_problem_response(Request(scope), status)(scope, receive, send)
-            return
-        receive = self._within_limits(receive)
-        if scope["path"] in _QUIET_PATHS:  # whoever asks whether the service is overloaded
-            await self.app(scope, receive, send)
-            return
-        if not await self._slot():
-            await unavailable_response(Request(scope))(scope, receive, send)
-            return
-        begun = False
+        started = holds_slot = replaced = False
 
-        async def send_and_release(message: Message) -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                self.slots.release()
-            await send(message)
+        async def send_checked(message: Message) -> None:
+            nonlocal started, holds_slot, replaced
+            if not started:
+                started = True
+                if holds_slot:
+                    holds_slot = False
+                    self.slots.release()
+                if message["status"] >= HTTPStatus.BAD_REQUEST and _is_plain_text(message):
+                    replaced = True
+                    await _as_problem(message, scope)(scope, receive, send)
+            if not replaced:
+                await send(message)
 
         try:
-            await self.app(scope, receive, send_and_release)
-        finally:
-            if not begun:
-                self.slots.release()
-
-    async def _slot(self) -> bool:
-        if not self.slots.locked():  # a timer would cost more than the rest
-            return await self.slots.acquire()
-        try:
-            return await asyncio.wait_for(self.slots.acquire(), _MAX_WAIT_SECONDS)
-        except TimeoutError:
-            return False
-
-    def _refusal(self, scope: Scope) -> int | None:
-        if len(scope["path"]) + len(scope["query_string"]) > _MAX_URL_BYTES:
-            return 414
-        size = 0
-        for name, value in scope["headers"]:
-            size += len(name) + len(value)
-            if name == b"content-length" and int(value) > self.max_body_bytes:
-                return 413
-        return 431 if size > _MAX_HEADER_BYTES else None
-
-    def _within_limits(self, receive: Receive) -> Receive:
-        received = 0
-        complete = False
-        deadline = 0.0
-
-        async def receive_within_limits() -> Message:
-            nonlocal received, complete, deadline
-            if complete:  # what comes now is that the client has gone, whenever that will be
-                return await receive()
-            deadline = deadline or asyncio.get_running_loop().time() + self.body_timeout
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, headers={"Connection": "close"}) from None
-            received += len(message.get("body", b""))
-            if received > self.max_body_bytes:
-                raise HTTPException(413)
-            complete = not message.get("more_body", False)
-            return message
-
-        return receive_within_limits
-
-
-class LastResortMiddleware:
-    """Answers 500 where nobody else did. It stands inside the other middleware, so that this answer
-    has their headers too; Starlette's own last resort is outermost and has none.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_and_note)
+            if self._has_body(scope):
+                receive = _once(await self._read_body(receive), receive)
+            if scope["path"] not in _QUIET_PATHS:  # whoever asks whether the service is overloaded
+                if self.slots.locked():
+                    await self._wait_for_slot()
+                else:  # a timer would cost more than the rest
+                    await self.slots.acquire()
+                holds_slot = True
+            await self.app(_routed(scope), receive, send_checked)
+        except Refusal as refusal:
+            await _refuse(refusal.status, scope, receive, send)
+        except ClientDisconnect:
+            """Nobody is there to be answered."""
         except Exception:
             logger.exception("Unhandled error")
             if started:
                 raise
             await internal_error_response(Request(scope))(scope, receive, send)
+        finally:
+            if holds_slot:
+                self.slots.release()
+
+    def _has_body(self, scope: Scope) -> bool:
+        """Raises Refusal for a head that no route has to see."""
+        if len(scope["path"]) + len(scope["query_string"]) > _MAX_URL_BYTES:
+            raise Refusal(414)
+        size = hosts = 0
+        has_body = False
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name not in _INSPECTED:
+                continue
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                has_body = value != b"0"
+                self._check_length(value)
+            elif name == b"transfer-encoding":
+                has_body = True
+            elif name == b"content-encoding":
+                if value.lower() != b"identity":
+                    raise Refusal(415)
+            elif b"charset" in value.lower() and _charset(value) not in _CHARSETS:
+                raise Refusal(415)
+        if size > _MAX_HEADER_BYTES:
+            raise Refusal(431)
+        if hosts != 1 and scope.get("http_version") == "1.1":  # RFC 9112 section 3.2
+            raise Refusal(400)
+        return has_body
+
+    def _check_length(self, content_length: bytes) -> None:
+        if not content_length.isdigit():
+            raise Refusal(400)
+        if len(content_length) > _MAX_DIGITS or int(content_length) > self.max_body_bytes:
+            raise Refusal(413)
+
+    async def _read_body(self, receive: Receive) -> bytes:
+        """Raises Refusal, and ClientDisconnect when the client has gone."""
+        body = bytearray()
+        more = True
+        try:
+            async with asyncio.timeout(self.body_timeout):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    chunk = message.get("body", b"")
+                    more = message.get("more_body", False)
+                    body += chunk
+                    self.arriving_bytes += len(chunk)
+                    if len(body) > self.max_body_bytes:
+                        raise Refusal(413)
+                    if self.arriving_bytes > _MAX_BODIES * self.max_body_bytes:
+                        raise Refusal(503)
+        except TimeoutError:
+            raise Refusal(408) from None
+        finally:
+            self.arriving_bytes -= len(body)
+        return bytes(body)
+
+    async def _wait_for_slot(self) -> None:
+        """Raises Refusal when there is none for too long."""
+        try:
+            await asyncio.wait_for(self.slots.acquire(), _MAX_WAIT_SECONDS)
+        except TimeoutError:
+            raise Refusal(503) from None
+
+
+def _charset(content_type: bytes) -> bytes:
+    return parse_options_header(content_type)[1].get(b"charset", b"").lower()
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """Give the body that was read; then wait for the client to go."""
+    message: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def receive_body_first() -> Message:
+        nonlocal message
+        first, message = message, None
+        return first or await receive()
+
+    return receive_body_first
+
+
+def _routed(scope: Scope) -> Scope:
+    """HEAD is answered by the route for GET, unless there is one for it (RFC 9110 section 9.3.2)."""
+    if scope["method"] != "HEAD" or any(
+        route.matches(scope)[0] is Match.FULL for route in scope["app"].routes
+    ):
+        return scope
+    return {**scope, "method": "GET"}
+
+
+def _is_plain_text(message: Message) -> bool:
+    return _header(message, b"content-type").startswith(b"text/plain")
+
+
+def _as_problem(message: Message, scope: Scope) -> Response:
+    """For errors that Starlette answers by itself, such as those of a range of a file."""
+    kept = {
+        name.decode(): value.decode("latin-1")
+        for name, value in message["headers"]
+        if name not in {b"content-length", b"content-type"}
+    }
+    return http_problem_response(Request(scope), message["status"], kept)
+
+
+async def _refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a client that may be sending still. If the connection were closed at once, the client
+    would not read the answer (RFC 9112 section 9.6).
+    """
+    request = Request(scope)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response = unavailable_response(request)
+    else:
+        response = http_problem_response(request, status)
+    response.headers["Connection"] = "close"
+
+    async def send_open(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "more_body": True}
+        await send(message)
+
+    await response(scope, receive, send_open)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while (await receive()).get("more_body"):
+                await asyncio.sleep(0)  # others go first
+    await send({"type": "http.response.body"})

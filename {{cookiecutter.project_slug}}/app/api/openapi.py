@@ -13,14 +13,14 @@ _REF = "#/components/schemas/{model}"
 # What FastAPI writes where a route describes nothing.
 _PLACEHOLDERS = {*http.client.responses.values(), "Validation Error"}
 _DESCRIPTIONS = {
-    "400": "The body can't be read",
+    "400": "The request can't be read",
     "401": "No valid access token, or wrong credentials",
     "403": "Not enough rights",
     "404": "There is none",
     "408": "The body took too long to arrive",
     "413": "The body is too large",
     "414": "The path and the query are too long",
-    "415": "The content type is another one than described",
+    "415": "The body has another content type than described, or an unknown encoding",
     "422": "The request is not valid",
     "429": "Too many attempts",
     "431": "The headers are too large",
@@ -60,6 +60,8 @@ _HEADERS_OF_STATUS = {
     "429": ["Retry-After"],
     "503": ["Retry-After"],
 }
+# What is refused before there is a route may have a body even where none belongs.
+_STATUSES_OF_ALL = {"400", "408", "413", "414", "415", "431", "500"}
 _METHODS = {"get", "put", "post", "delete", "patch"}
 
 
@@ -103,13 +105,13 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
 
 def _add_problems(operation: dict[str, Any], path: str) -> None:
     responses = operation["responses"]
-    statuses = {status for status in responses if status >= "400"} | {"414", "431", "500"}
+    statuses = {status for status in responses if status >= "400"} | _STATUSES_OF_ALL
     if path != "/livez":
         statuses.add("503")
     if operation.get("security"):
         statuses.add("401")
     if "requestBody" in operation:
-        statuses |= {"400", "408", "413", "415", "422"}
+        statuses.add("422")
     for status in sorted(statuses):
         model = "ValidationProblem" if status == "422" else "Problem"
         response = responses.setdefault(status, {})

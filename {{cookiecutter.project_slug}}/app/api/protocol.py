@@ -2,63 +2,112 @@
 
 import asyncio
 import json
+import logging
 from http import HTTPStatus
 
 from uuid_utils import uuid7
 from uvicorn import Server
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.errors import HTTP_PROBLEMS
 
+logger = logging.getLogger(__name__)
+
 MAX_HEAD_BYTES = 128 * 1024
+# What httptools takes apart.
+MAX_URL_BYTES = 65_535
 HEAD_SECONDS = 10
+WRITE_SECONDS = 30
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's, but the head of a request, which is its URL and its headers, must come in time and
-    have an end. Who sends nothing at all is hung up on. What is no HTTP gets problem details as well.
+    have an end, and so must what frames the chunks of a body. Who sends nothing at all, or reads
+    nothing, is hung up on. What is no HTTP gets problem details as well.
     """
 
     _in_head = True
     _head_bytes = 0
-    _deadline: asyncio.TimerHandle | None = None
+    _status = 400
+    _refused = False
+    _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_writing_timer()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = 1  # or more, of those that are coming in now
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # and not behind the body: what a proxy keeps out must not come in there
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if len(self.url) > MAX_URL_BYTES:
+            self._status = 414
+            raise ValueError("URL too long")  # which comes to send_400_response
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        # The rest of what has come frames it: sizes and extensions of chunks, and trailers.
+        self._head_bytes = max(0, self._head_bytes - len(body))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        # What comes now is the next head.
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if self._refused:
             return
-        # Most heads come in one piece, and need neither a count nor a timer.
         self._head_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        # Most heads come in one piece, and need no timer.
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431)
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        elif self._in_head and self._head_bytes and self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_writing_timer()
+        super().resume_writing()
+
+    def _stop_writing_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words
-        self._refuse(400)
+        self._refuse(self._status)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._refused and self.cycle.response_complete and not self.transport.is_closing():
+            self._send_refusal()
 
     def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _give_up(self) -> None:
         if self._head_bytes:
@@ -67,6 +116,24 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int) -> None:
+        if self._refused:
+            return
+        self._refused = True
+        self._status = status
+        self._stop_waiting()
+        # None before the first request, whatever uvicorn's types say.
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._send_refusal()
+        elif self._in_head:
+            """It is the next request: on_response_complete refuses it when this one is answered."""
+        elif self.pipeline or cycle.response_started:
+            self.transport.close()
+        else:
+            self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        status = self._status
         slug, title, detail = HTTP_PROBLEMS[status]
         request_id = str(uuid7())
         body = json.dumps(
@@ -94,5 +161,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
 def limit_connections(server: Server | None) -> None:
     """For a server that is just starting: it takes the class when the application is ready."""
-    if server is not None and server.config.http_protocol_class is HttpToolsProtocol:
+    if server is None:
+        return
+    if server.config.http_protocol_class is HttpToolsProtocol:
         server.config.http_protocol_class = LimitedProtocol
+    else:
+        logger.warning("Heads of requests have no limit: only with httptools, uvicorn's default")

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from fastapi import Depends, FastAPI, Response, WebSocket
-from fastapi.responses import StreamingResponse
+from fastapi import Depends, FastAPI, Request, Response, WebSocket
+from fastapi.responses import HTMLResponse, StreamingResponse
 from sqlalchemy import insert, select, update
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,9 +41,9 @@ async def test_unknown_path(client: httpx2.AsyncClient) -> None:
 async def test_wrong_method(client: httpx2.AsyncClient) -> None:
     response = await client.put("/livez")
     assert_problem(response, 405, "method-not-allowed")
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == "GET, HEAD"
     response = await client.put(ME)
-    assert response.headers["Allow"] == "DELETE, GET, PATCH"
+    assert response.headers["Allow"] == "DELETE, GET, HEAD, PATCH"
     response = await client.post("/docs/assets/swagger-ui.css")
     assert_problem(response, 405, "method-not-allowed")
     assert response.headers["Allow"] == "GET, HEAD"
@@ -53,28 +53,108 @@ async def test_no_redirect_for_a_trailing_slash(client: httpx2.AsyncClient) -> N
     assert_problem(await client.get("/livez/"), 404, "not-found")
 
 
-@pytest.mark.parametrize("settings_values", [{"max_body_bytes": 100}])
-@pytest.mark.parametrize("chunked", [False, True])
-async def test_large_body(client: httpx2.AsyncClient, chunked: bool) -> None:
-    sent = 0
+async def test_head_is_get_without_a_body(client: httpx2.AsyncClient) -> None:
+    response = await client.head("/livez")
+    assert response.status_code == 200
+    assert response.headers["X-Request-ID"]
+    assert (await client.head("/docs/assets/swagger-ui.css")).status_code == 200
+    assert (await client.head(ME)).status_code == 401
+    response = await client.head(f"{AUTH}/token")
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "POST"
 
-    async def chunks() -> Any:
-        nonlocal sent
+
+async def test_own_route_for_head(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    @app.head("/only-head", include_in_schema=False)
+    async def only_head() -> None:
+        """Answers 200."""
+
+    assert (await client.head("/only-head")).status_code == 200
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], AsyncIterator[bytes]]:
+    """A body that goes on when it has been refused; the service listens to it for a moment."""
+    monkeypatch.setattr("app.api.middleware._LINGER_SECONDS", 0.05)
+
+    async def endless(chunk: bytes) -> AsyncIterator[bytes]:
         while True:
-            sent += 1
-            yield b"x" * 60
+            yield chunk
 
-    response = await client.post(
-        USERS,
-        content=chunks() if chunked else b"x" * 101,
-        headers={"Content-Type": "application/json"},
-    )
+    return endless
+
+
+@pytest.mark.parametrize("settings_values", [{"max_body_bytes": 100}])
+@pytest.mark.parametrize("length", ["101", "9" * 30, "9" * 5000, None])
+async def test_large_body(
+    client: httpx2.AsyncClient,
+    endless: Callable[[bytes], AsyncIterator[bytes]],
+    length: str | None,
+) -> None:
+    headers = JSON | ({"Content-Length": length} if length else {})
+    async with asyncio.timeout(10):
+        response = await client.post(USERS, content=endless(b"x" * 60), headers=headers)
     assert_problem(response, 413, "content-too-large")
-    assert sent == (2 if chunked else 0)  # nobody reads beyond the limit
+    assert response.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("settings_values", [{"max_body_bytes": 100}])
+async def test_largest_body(client: httpx2.AsyncClient) -> None:
+    for content in (b" " * 100, b" " * 101):
+        headers = JSON | {"Content-Encoding": "identity"}
+        response = await client.post(USERS, content=content, headers=headers)
+        assert response.status_code == (422 if len(content) == 100 else 413)
+
+
+@pytest.mark.parametrize("settings_values", [{"max_body_bytes": 100}])
+async def test_bodies_that_arrive_together(
+    app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.middleware._MAX_BODIES", 1)
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b" " * 60
+        waits.set()
+        await goes_on.wait()
+        yield b" "
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(client.post(USERS, content=slow(), headers=JSON))
+        await waits.wait()
+        response = await client.post(USERS, content=b" " * 60, headers=JSON)
+        assert_problem(response, 503, "unavailable")
+        assert response.headers["Retry-After"] == "1"
+        goes_on.set()
+    assert first.result().status_code == 422
+    # What has arrived counts no more.
+    assert (await client.post(USERS, content=b" " * 60, headers=JSON)).status_code == 422
+
+
+async def test_client_that_goes_while_it_sends(app: FastAPI) -> None:
+    received = asyncio.Queue[Message]()
+    received.put_nowait({"type": "http.request", "body": b"{", "more_body": True})
+    received.put_nowait({"type": "http.disconnect"})
+    sent = asyncio.Queue[Message]()
+    headers = [(b"host", b"test"), (b"transfer-encoding", b"chunked")]
+    scope = {
+        "type": "http",
+        "path": USERS,
+        "method": "POST",
+        "query_string": b"",
+        "headers": headers,
+    }
+    await app(scope, received.get, sent.put)
+    assert sent.empty()
 
 
 @pytest.mark.parametrize("settings_values", [{"body_timeout": 0.1}])
-async def test_slow_body(client: httpx2.AsyncClient) -> None:
+async def test_slow_body(
+    client: httpx2.AsyncClient, endless: Callable[[bytes], AsyncIterator[bytes]]
+) -> None:
     async def chunks() -> Any:
         yield b"{"
         await asyncio.sleep(60)
@@ -92,6 +172,87 @@ async def test_long_url_and_headers(client: httpx2.AsyncClient) -> None:
     assert_problem(response, 414, "uri-too-long")
     response = await client.get("/livez", headers={"X-Long": "x" * 70_000})
     assert_problem(response, 431, "headers-too-large")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "problem"),
+    [
+        ([(b"host", b"a"), (b"host", b"b")], 400, "bad-request"),
+        ([], 400, "bad-request"),
+        ([(b"host", b"a"), (b"content-length", b"-1")], 400, "bad-request"),
+        ([(b"host", b"a"), (b"content-length", b"1e3")], 400, "bad-request"),
+        ([(b"host", b"a"), (b"content-encoding", b"gzip")], 415, "unsupported-media-type"),
+    ],
+)
+async def test_bad_head(
+    app: FastAPI, headers: list[tuple[bytes, bytes]], status: int, problem: str
+) -> None:
+    """Servers refuse some of these themselves; whichever it is, none gets through."""
+    sent = list[Message]()
+    received = asyncio.Queue[Message]()
+    received.put_nowait({"type": "http.request"})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "path": USERS,
+        "method": "POST",
+        "query_string": b"",
+        "headers": headers,
+    }
+    await app(scope, received.get, send)
+    assert sent[0]["status"] == status
+    assert f"/problems/{problem}".encode() in sent[1]["body"]
+
+
+async def test_host_is_not_needed_before_http_1_1(app: FastAPI) -> None:
+    sent = asyncio.Queue[Message]()
+    scope = {"type": "http", "http_version": "1.0", "path": "/livez", "method": "GET"}
+    await app({**scope, "query_string": b"", "headers": []}, asyncio.Queue[Any]().get, sent.put)
+    assert (await sent.get())["status"] == 200
+
+
+@pytest.mark.parametrize("settings_values", [{"cors_origins": ["https://app.example.com"]}])
+async def test_refusal_has_all_headers(
+    client: httpx2.AsyncClient, endless: Callable[[bytes], AsyncIterator[bytes]]
+) -> None:
+    response = await client.post(
+        USERS,
+        content=endless(b" "),
+        headers=JSON | {"Origin": "https://app.example.com", "Content-Length": "9" * 10},
+    )
+    assert_problem(response, 413, "content-too-large")
+    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "problem"),
+    [
+        ("bytes=abc", 400, "bad-request"),
+        ("items=1-2", 400, "bad-request"),
+        ("bytes=999999999-", 416, "range-not-satisfiable"),
+    ],
+)
+async def test_bad_range(
+    client: httpx2.AsyncClient, wanted: str, status: int, problem: str
+) -> None:
+    """Starlette answers this in plain text."""
+    response = await client.get("/docs/assets/swagger-ui.css", headers={"Range": wanted})
+    assert_problem(response, status, problem)
+    assert ("Content-Range" in response.headers) == (status == 416)
+
+
+async def test_own_error_page_stays(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    @app.get("/page", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return HTMLResponse("<p>Gone</p>", 410)
+
+    assert (await client.get("/page")).text == "<p>Gone</p>"
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
@@ -150,8 +311,11 @@ FILE = b'--x\r\nContent-Disposition: form-data; name="username"; filename="a"\r\
         (FORM, b"username=%zz&password=%", 401),
         (FORM, b"username=ada&password=" + b"x" * 100_000, 401),
         (FORM, b"&".join(b"x%d=" % number for number in range(2000)), 400),
-        (f"{FORM}; charset=klingon", b"username=ada&password=x", 401),
-        ("application/json", b'{"username": "ada", "password": "x"}', 422),
+        (f"{FORM}; charset=UTF-8", b"username=ada&password=x", 401),
+        (f"{FORM}; charset=klingon", b"username=ada&password=x", 415),
+        (f"{MULTIPART}; charset=punycode", FILE, 415),
+        ("application/json", b'{"username": "ada", "password": "x"}', 415),
+        ("application/json; charset=utf-16", b"{}", 415),
         (MULTIPART, b"nothing of the kind", 400),
         (MULTIPART, FILE, 422),
         ("multipart/form-data", FILE, 400),
@@ -488,3 +652,48 @@ async def test_overload(
         release.set()
     assert first.result().status_code == 200
     assert (await client.get(USERS)).status_code == 401
+
+
+@pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1, "body_timeout": 0.1}])
+async def test_slow_bodies_take_nobodys_turn(client: httpx2.AsyncClient) -> None:
+    begun = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        begun.set()
+        await asyncio.sleep(60)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.post(USERS, content=slow(), headers=JSON))
+        await begun.wait()
+        assert (await client.get(ME)).status_code == 401
+
+
+@pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
+async def test_turn_of_a_request_that_ends_without_an_answer(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    begun = asyncio.Event()
+
+    @app.get("/wait", include_in_schema=False)
+    async def wait() -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    first = asyncio.create_task(client.get("/wait"))
+    await begun.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    async with asyncio.timeout(10):
+        assert (await client.get(ME)).status_code == 401
+
+
+@pytest.mark.parametrize("settings_values", [{"body_timeout": 0.05}])
+async def test_who_has_sent_all_may_wait(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    @app.post("/poll", include_in_schema=False)
+    async def poll(request: Request) -> bool:
+        await request.body()
+        await asyncio.sleep(0.1)
+        return await request.is_disconnected()
+
+    assert (await client.post("/poll", content=b"x")).json() is False

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,17 +18,39 @@ from app.api.protocol import LimitedProtocol, limit_connections
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-async def answer_ok(_scope: Scope, receive: Receive, send: Send) -> None:
-    while (await receive()).get("more_body"):
-        """Wait for the end of the body."""
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
-    )
-    await send({"type": "http.response.body"})
+MUCH = 20 * 2**20
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+def seen() -> list[Scope]:
+    """What the server has made of the requests."""
+    return []
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch, seen: list[Scope]) -> AsyncIterator[int]:
+    async def answer_ok(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        start = {"type": "http.response.start", "status": 200}
+        if scope["path"] == "/half":
+            await send({**start, "headers": []})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        while (await receive()).get("more_body"):
+            """Wait for the end of the body."""
+        if scope["path"] == "/slow":
+            await asyncio.sleep(0.5)
+        body = bytes(MUCH if scope["path"] == "/much" else 0)
+        await send({**start, "headers": [(b"content-length", b"%d" % len(body))]})
+        for begin in range(0, len(body), 2**16):
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": body[begin : begin + 2**16],
+                    "more_body": True,
+                }
+            )
+        await send({"type": "http.response.body"})
+
     monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
     config = Config(answer_ok, log_config=None, http="httptools")
     config.load()
@@ -57,8 +80,13 @@ async def send(port: int, *pieces: bytes, pause: float = 0.01) -> bytes:
 def assert_problem(answer: bytes, status: int, slug: str) -> None:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
-    assert b"content-type: application/problem+json" in head
-    assert b"connection: close" in head
+    for header in (
+        b"content-type: application/problem+json",
+        b"connection: close",
+        b"x-content-type-options: nosniff",
+        b"cache-control: no-store",
+    ):
+        assert header in head
     problem: dict[str, Any] = json.loads(body)
     assert problem["status"] == status
     assert problem["type"] == f"/problems/{slug}"
@@ -92,14 +120,115 @@ async def test_no_http(port: int) -> None:
     assert_problem(await send(port, b"\x16\x03\x01 hello\r\n\r\n"), 400, "bad-request")
 
 
+async def test_heads_are_counted_one_by_one(port: int) -> None:
+    long = GET[:-2] + b"X-Filler: " + b"x" * (module.MAX_HEAD_BYTES * 2 // 3) + b"\r\n\r\n"
+    last = GET[:-2] + b"Connection: close\r\n\r\n"
+    answer = await send(port, long[:1000], long[1000:], long[:1000], long[1000:], last)
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+
+
+async def test_long_url(port: int) -> None:
+    url = b"/" + b"x" * module.MAX_URL_BYTES
+    assert_problem(await send(port, GET.replace(b"/ ", url + b" ", 1)), 414, "uri-too-long")
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "frame", [b"0\r\n" + b"X-A: b\r\n" * 100, b"1;" + b"x" * 1000 + b"\r\nx\r\n"]
+)
+async def test_what_frames_chunks_has_an_end(port: int, frame: bytes) -> None:
+    """Trailers, and extensions of chunks."""
+    first, rest = (frame[:3], frame[3:]) if frame.startswith(b"0") else (b"", frame)
+    pieces = [rest * 20] * (module.MAX_HEAD_BYTES // len(rest * 20) + 1)
+    assert_problem(await send(port, CHUNKED + first, *pieces), 431, "headers-too-large")
+
+
+async def test_body_is_not_counted(port: int) -> None:
+    chunk = b"%x\r\n%b\r\n" % (60_000, b"x" * 60_000)
+    ending = b"0\r\nX-Trailer: 1\r\n\r\n"
+    answer = await send(
+        port, CHUNKED, *[chunk] * 6, ending, GET[:-2] + b"Connection: close\r\n\r\n"
+    )
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+
+
+async def test_trailers_are_no_headers(port: int, seen: list[Scope]) -> None:
+    """A proxy that takes a header away does not look for it behind the body."""
+    await send(port, CHUNKED, b"0\r\nX-User: root\r\n\r\n", b"\x16")
+    assert b"x-user" not in dict(seen[0]["headers"])
+
+
+async def test_stray_bytes_keep_no_connection_open(port: int) -> None:
+    answer = await send(port, GET, b"\r\n")
+    first, _, second = answer.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert_problem(second, 408, "request-timeout")
+
+
+SLOW = b"POST /slow HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"), [([GET[:10]], 408), ([b"garbage\r\n\r\n", b"more"], 400)]
+)
+async def test_bad_next_request_waits_for_the_answer(
+    port: int, pieces: list[bytes], status: int
+) -> None:
+    first, _, second = (await send(port, SLOW, *pieces)).partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert second.startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("path", [b"/half", b"/slow"])
+async def test_bad_chunk(port: int, path: bytes) -> None:
+    """400 for a request whose answer has not begun; half an answer is broken off."""
+    head = CHUNKED.replace(b"/", path, 1)
+    answer = await send(port, head, b"no size\r\n")
+    if path == b"/slow":
+        assert_problem(answer, 400, "bad-request")
+    else:
+        assert answer.endswith(b"half\r\n")
+
+
+async def test_bad_chunk_of_a_pipelined_request(port: int) -> None:
+    assert await send(port, SLOW + CHUNKED + b"no size\r\n") == b""
+
+
+async def test_who_reads_nothing(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WRITE_SECONDS", 0.1)
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(GET.replace(b"/", b"/much", 1))
+        await asyncio.sleep(1)
+        received = 0
+        while chunk := await reader.read(2**20):  # what has been on its way already
+            received += len(chunk)
+        assert received < MUCH
+        writer.close()
+
+
+async def test_who_reads_slowly(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(GET.replace(b"/", b"/much", 1))
+        await asyncio.sleep(0.2)
+        received = 0
+        while received < MUCH:
+            received += len(await reader.read(2**20))
+        writer.close()
+
+
 async def test_body_may_take_its_time(port: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
     answer = await send(port, head[:30], head[30:], b"{", b"}", pause=0.25)
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-def test_another_implementation_is_left_alone() -> None:
-    config = Config(answer_ok, log_config=None, http="h11")
+def test_another_implementation_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    config = Config(FastAPI(), log_config=None, http="h11")
     config.load()
     limit_connections(Server(config))
     assert config.http_protocol_class is H11Protocol
+    assert "Heads of requests have no limit" in caplog.text
