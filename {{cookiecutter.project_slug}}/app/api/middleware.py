@@ -335,6 +335,8 @@ async def _refuse(status: int, scope: Scope, receive: Receive, send: Send) -> No
     await response(scope, receive, send_open)
     with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
-            while (await receive()).get("more_body"):
+            more = True
+            while more:
+                more = (await receive()).get("more_body", False)
                 await asyncio.sleep(0)  # others go first
     await send({"type": "http.response.body"})
