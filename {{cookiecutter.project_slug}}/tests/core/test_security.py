@@ -1,3 +1,5 @@
+import sys
+import unicodedata
 from datetime import timedelta
 from itertools import permutations
 from typing import Any, get_args
@@ -5,17 +7,22 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from argon2 import extract_parameters
 
 from app.core import security
 from app.core.security import (
+    MAX_TYPED_LENGTH,
+    NOBODYS_HASH,
     Purpose,
     decode_access_token,
     decode_token,
     encode_access_token,
     encode_token,
     hash_password,
+    normalise_password,
     verify_password,
 )
+from app.schemas.types import MAX_PASSWORD_LENGTH
 
 KEY = "a key for tests that signs nothing else"
 HOUR = timedelta(hours=1)
@@ -75,10 +82,11 @@ def test_text_that_is_no_token(token: str) -> None:
     assert decode_token(KEY, "access", f"{sign()}.{token}") is None
 
 
-def test_token_expires() -> None:
-    assert (
-        decode_token(KEY, "access", encode_token(KEY, "access", {}, timedelta(seconds=-1))) is None
-    )
+@pytest.mark.parametrize(("seconds", "is_good"), [(-60, False), (-1, True), (60, True)])
+def test_token_expires(seconds: int, is_good: bool) -> None:
+    """Within the difference that clocks may have, it is good still."""
+    token = encode_token(KEY, "access", {}, timedelta(seconds=seconds))
+    assert (decode_token(KEY, "access", token) is not None) == is_good
 
 
 def test_access_token() -> None:
@@ -96,3 +104,45 @@ def test_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not verify_password("correct horse ", hashed)
     assert not verify_password("\ud800", hashed)
     assert not verify_password("correct horse", "not a hash")
+
+
+def test_hash_of_nobody_is_as_costly_as_any_other() -> None:
+    production = extract_parameters(PRODUCTION_HASHER.hash("correct horse"))
+    assert extract_parameters(NOBODYS_HASH) == production
+
+
+@pytest.mark.parametrize(
+    "space", [chr(x) for x in range(sys.maxunicode) if unicodedata.category(chr(x)) == "Zs"]
+)
+def test_every_space_is_one(space: str) -> None:
+    assert normalise_password(f"correct{space}horse") == "correct horse"
+
+
+def test_normalised_once_is_normalised() -> None:
+    everything = [chr(x) for x in range(sys.maxunicode)]
+    for begin in range(0, len(everything), 1000):
+        text = normalise_password(" ".join(everything[begin : begin + 1000]))
+        assert normalise_password(text) == text
+
+
+def test_longest_password_fits_in_however_it_is_typed() -> None:
+    longest = max(
+        len(unicodedata.normalize("NFKD", chr(x)))
+        for x in range(sys.maxunicode)
+        if unicodedata.is_normalized("NFKC", chr(x))
+    )
+    assert MAX_PASSWORD_LENGTH * longest <= MAX_TYPED_LENGTH
+
+
+def test_what_is_too_long_is_wrong_after_one_verification(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = []
+
+    class Hasher:
+        def verify(self, hashed_password: str, password: bytes) -> bool:
+            verified.append(password)
+            return True
+
+    monkeypatch.setattr(security, "_hasher", Hasher())
+    assert verify_password("\u0301" * MAX_TYPED_LENGTH, "hash")
+    assert not verify_password("\u0301" * (MAX_TYPED_LENGTH + 1), "hash")
+    assert verified == [("\u0301" * MAX_TYPED_LENGTH).encode(), b""]
