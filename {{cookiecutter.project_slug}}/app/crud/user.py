@@ -1,11 +1,12 @@
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.cursor import Position
 from app.core.exceptions import NotFoundError
 from app.crud.page import keyset_page
+from app.models.login import Login, RefreshToken
 from app.models.user import User
 from app.schemas.user import UserListParams
 
@@ -77,5 +78,9 @@ async def lock_active_superusers(session: AsyncSession) -> list[UUID]:
 
 
 async def delete_user(session: AsyncSession, user: User) -> None:
+    # Refresh tokens before their logins, in the order in which a refresh locks them. The cascade goes
+    # the other way, and PostgreSQL would have to end a deadlock.
+    logins = select(Login.id).where(Login.user_id == user.id)
+    await session.execute(delete(RefreshToken).where(RefreshToken.login_id.in_(logins)))
     await session.delete(user)
     await session.flush()

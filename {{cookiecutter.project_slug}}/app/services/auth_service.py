@@ -34,6 +34,7 @@ from app.crud.login import (
 )
 from app.crud.user import find_user_by_email, lock_user, replace_hash
 from app.db.base import utc_now
+from app.db.errors import to_app_error
 from app.db.session import Database
 from app.models.login import Login
 from app.models.user import User
@@ -82,20 +83,19 @@ class AuthService:
         await self._rate_limits.clear(PER_ACCOUNT, checked.email)
         # Read again in this transaction: the password may have been changed meanwhile. Locked: who is
         # just changing it ends the logins that are stored by then, and must find this one.
+        # Its stamp tells: another login may just have stored the same password with a new hash.
         user = await lock_user(self._session, checked.id)
-        if user is None or not user.is_active or user.hashed_password != checked.hashed_password:
+        if user is None or not user.is_active or user.stamp != checked.stamp:
             raise WrongCredentialsError
-        if new_hash != user.hashed_password:
+        if new_hash is not None:
             await replace_hash(self._session, user.id, new_hash)
         login = Login(user_id=user.id, user_agent=client.user_agent, ip_address=client.ip_address)
         await add_login(self._session, login)
         return await self._issue(login)
 
-    async def _check_password(self, email: str | None, password: str) -> tuple[User, str]:
-        """The user, and the hash to store: another one when the parameters of hashing have changed."""
-        # In a session of its own: no connection of the pool is held while the password is hashed.
-        async with self._database.read_session() as session:
-            user = await find_user_by_email(session, email) if email else None
+    async def _check_password(self, email: str | None, password: str) -> tuple[User, str | None]:
+        """The user, and a new hash to store if the parameters of hashing have changed."""
+        user = await self._find_user(email) if email else None
         matches = await self._hashing.verify(
             password, user.hashed_password if user else NOBODYS_HASH
         )
@@ -103,7 +103,18 @@ class AuthService:
             raise WrongCredentialsError
         if needs_rehash(user.hashed_password):
             return user, await self._hashing.hash(password)
-        return user, user.hashed_password
+        return user, None
+
+    async def _find_user(self, email: str) -> User | None:
+        """Raises UnavailableError, of which those hear who wait for their turn of hashing."""
+        try:
+            # In a session of its own: no connection of the pool is held while the password is hashed.
+            async with self._database.read_session() as session:
+                return await find_user_by_email(session, email)
+        except Exception as error:
+            if (app_error := to_app_error(error)) is not None:
+                raise app_error from error
+            raise
 
     async def refresh(self, refresh_token: str) -> TokenRead:
         """Raises InvalidRefreshTokenError; RefreshTokenReusedError if the token was spent before."""
@@ -178,7 +189,7 @@ class AuthService:
             )
         # Whoever knows the old password must not undo a reset that came in between.
         user = await lock_user(self._session, checked.id)
-        if user is None or user.hashed_password != checked.hashed_password:
+        if user is None or user.stamp != checked.stamp:
             raise WrongPasswordError
         user.hashed_password = hashed_password
         await end_logins_of_user(self._session, user.id, except_login_id=current.id)

@@ -1,22 +1,31 @@
 """Signing in and out."""
 
 import asyncio
+import threading
+import unicodedata
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
+from uuid import UUID
 
 import httpx2
+import jwt
 import pytest
 from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import passwords
+from app.core import passwords, security
+from app.core.config import Settings
 from app.core.security import hash_password, keyed_hash, needs_rehash, verify_password
+from app.crud.user import lock_user, replace_hash
 from app.db.base import utc_now
 from app.db.session import Database
 from app.models import Login, RefreshToken, User
@@ -56,6 +65,16 @@ async def test_token_has_the_form_of_oauth2(
     assert await is_signed_in(client, tokens)
 
 
+@pytest.mark.parametrize("settings_values", [{}, {"access_token_minutes": 7}])
+async def test_access_token_lives_as_long_as_it_says(
+    client: httpx2.AsyncClient, user: dict[str, Any], settings: Settings
+) -> None:
+    tokens = await log_in(client, user["email"])
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == tokens["expires_in"]
+    assert tokens["expires_in"] == settings.access_token_minutes * 60
+
+
 @pytest.mark.parametrize(
     ("username", "password"),
     [
@@ -77,6 +96,136 @@ async def test_wrong_credentials_get_one_answer(
     assert wrong_password.json()["detail"] == "The e-mail address or the password is wrong."
     response = await client.post(f"{AUTH}/token", data={"username": username, "password": password})
     assert without_request_id(response) == without_request_id(wrong_password)
+
+
+TOO_LONG = "e" + "\u0301" * 100_000
+"""Normalising this, which takes quadratic time, would stop the whole service."""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status"),
+    [
+        (
+            "POST",
+            f"{AUTH}/token",
+            {"data": {"username": "ada@example.com", "password": TOO_LONG}},
+            401,
+        ),
+        (
+            "POST",
+            f"{AUTH}/token",
+            {"data": {"username": "nobody@x.test", "password": TOO_LONG}},
+            401,
+        ),
+        ("POST", USERS, {"json": {"email": "bob@example.com", "password": TOO_LONG}}, 422),
+        ("POST", f"{AUTH}/password-reset", {"json": {"token": "x", "new_password": TOO_LONG}}, 422),
+        (
+            "POST",
+            f"{ME}/password",
+            {"json": {"current_password": TOO_LONG, "new_password": NEW_PASSWORD}},
+            403,
+        ),
+        (
+            "POST",
+            f"{ME}/password",
+            {"json": {"current_password": PASSWORD, "new_password": TOO_LONG}},
+            422,
+        ),
+    ],
+)
+async def test_long_password_is_not_normalised(
+    client: httpx2.AsyncClient,
+    user_headers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    options: dict[str, Any],
+    status: int,
+) -> None:
+    lengths = []
+
+    def normalize(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+        lengths.append(len(text))
+        return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr(security, "unicodedata", SimpleNamespace(normalize=normalize))
+    response = await client.request(method, path, headers=user_headers, **options)
+    assert response.status_code == status
+    assert max(lengths, default=0) <= security.MAX_TYPED_LENGTH
+
+
+async def test_event_loop_is_free_while_many_hash(
+    client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, lock = threading.Event(), threading.Lock()
+    hashing = most = 0
+
+    def verify(_password: str, _hashed_password: str) -> bool:
+        nonlocal hashing, most
+        with lock:
+            hashing += 1
+            most = max(most, hashing)
+        go_on.wait(timeout=10)
+        with lock:
+            hashing -= 1
+        return False
+
+    monkeypatch.setattr(passwords, "verify_password", verify)
+    attempts = [
+        asyncio.create_task(
+            client.post(f"{AUTH}/token", data={"username": f"{n}@x.test", "password": PASSWORD})
+        )
+        for n in range(40)
+    ]
+    threads = app.state.hashing._executor._max_workers
+    try:
+        async with asyncio.timeout(10):
+            while hashing < threads:
+                await asyncio.sleep(0.01)
+        for _ in range(20):
+            assert (await client.get("/livez")).status_code == 200
+        assert hashing == threads
+    finally:
+        go_on.set()
+    statuses = [response.status_code for response in await asyncio.gather(*attempts)]
+    assert statuses == [401] * 40
+    assert most == threads  # each hash takes 19 MiB
+
+
+async def test_logins_do_not_wait_one_after_another_for_a_database_that_is_away(
+    client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: CapacityLimiter = app.state.hashing._turns
+    asked = []
+
+    async def find_user_by_email(_session: AsyncSession, email: str) -> None:
+        asked.append(email)
+        async with asyncio.timeout(10):
+            while turns.statistics().tasks_waiting < 20 - turns.total_tokens and len(asked) <= 2:
+                await asyncio.sleep(0.01)
+        raise PoolTimeoutError
+
+    monkeypatch.setattr(auth_service, "find_user_by_email", find_user_by_email)
+    responses = await asyncio.gather(
+        *(
+            client.post(f"{AUTH}/token", data={"username": f"{n}@x.test", "password": PASSWORD})
+            for n in range(20)
+        )
+    )
+    assert {response.status_code for response in responses} == {503}
+    assert {response.headers["Retry-After"] for response in responses} == {"1"}
+    assert len(asked) == turns.total_tokens
+
+
+async def test_bug_in_a_login_is_no_outage(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_user_by_email(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(auth_service, "find_user_by_email", find_user_by_email)
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    assert (await client.post(f"{AUTH}/token", data=form)).status_code == 500
 
 
 @pytest.mark.parametrize("username", ["ada@example.com", "nobody@example.com", "no address"])
@@ -138,6 +287,33 @@ async def test_refresh_gives_a_new_pair(client: httpx2.AsyncClient, user: dict[s
     new = response.json()
     assert new["refresh_token"] != old["refresh_token"]
     assert await is_signed_in(client, new)
+
+
+async def test_refresh_is_use_of_the_login(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    tokens = await log_in(client, user["email"])
+    async with database.session.begin() as session:
+        await session.execute(update(Login).values(last_used_at=utc_now() - timedelta(days=9)))
+    assert await can_refresh(client, tokens)
+    async with database.read_session() as session:
+        last_used_at = await session.scalar(select(Login.last_used_at))
+    assert last_used_at is not None
+    assert utc_now() - last_used_at < timedelta(minutes=1)
+
+
+async def test_spent_and_expired_refresh_token_ends_the_login(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    tokens = await log_in(client, user["email"])
+    body = {"refresh_token": tokens["refresh_token"]}
+    new = (await client.post(f"{AUTH}/refresh", json=body)).json()
+    async with database.session.begin() as session:
+        spent = update(RefreshToken).where(RefreshToken.used_at.is_not(None))
+        await session.execute(spent.values(expires_at=utc_now() - timedelta(days=1)))
+    assert not await can_refresh(client, tokens)
+    assert not await is_signed_in(client, new)
+    assert not await can_refresh(client, new)
 
 
 async def test_refresh_tokens_are_opaque_and_stored_hashed(
@@ -426,7 +602,12 @@ async def test_old_password_opens_no_login_while_it_is_changed(
 
 @pytest.mark.parametrize(
     ("current", "new", "status"),
-    [("not her password", NEW_PASSWORD, 403), (PASSWORD, "short", 422)],
+    [
+        ("not her password", NEW_PASSWORD, 403),
+        (PASSWORD, "short", 422),
+        (PASSWORD, "password1234", 422),
+        (PASSWORD, "my ada@example.com", 422),
+    ],
 )
 async def test_refused_password_change(
     client: httpx2.AsyncClient, user: dict[str, Any], current: str, new: str, status: int
@@ -484,3 +665,37 @@ async def test_password_is_hashed_again_when_parameters_rise(
     assert hashed != weak
     assert not needs_rehash(hashed)
     assert verify_password(PASSWORD, hashed)
+
+
+@pytest.mark.parametrize("path", [f"{AUTH}/token", f"{ME}/password"])
+async def test_right_password_is_right_while_another_login_hashes_it_again(
+    client: httpx2.AsyncClient,
+    user: dict[str, Any],
+    user_headers: dict[str, str],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    async def lock_later(session: AsyncSession, user_id: UUID) -> User | None:
+        async with database.session.begin() as other:
+            await replace_hash(other, user_id, hash_password(PASSWORD))
+        return await lock_user(session, user_id)
+
+    monkeypatch.setattr(auth_service, "lock_user", lock_later)
+    if path == f"{ME}/password":
+        body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        response = await client.post(path, json=body, headers=user_headers)
+        assert response.status_code == 204
+    else:
+        await log_in(client, user["email"])
+
+
+async def test_many_logins_hash_a_password_again(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    async with database.session.begin() as session:
+        await session.execute(update(User).values(hashed_password=weak))
+    form = {"username": user["email"], "password": PASSWORD}
+    responses = await asyncio.gather(*(client.post(f"{AUTH}/token", data=form) for _ in range(10)))
+    assert {response.status_code for response in responses} == {200}
