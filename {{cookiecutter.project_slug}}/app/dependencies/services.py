@@ -80,9 +80,13 @@ AccountServiceDep = Annotated[AccountService, Depends(get_account_service)]
 
 
 async def get_user_service(
-    session: SessionDep, settings: SettingsDep, hashing: HashingDep, accounts: AccountServiceDep
+    session: SessionDep,
+    settings: SettingsDep,
+    hashing: HashingDep,
+    accounts: AccountServiceDep,
+    rate_limits: RateLimitsDep,
 ) -> UserService:
-    return UserService(session, settings, hashing, accounts.send_verification)
+    return UserService(session, settings, hashing, accounts.send_verification, rate_limits)
 
 
 HealthServiceDep = Annotated[HealthService, Depends(get_health_service)]

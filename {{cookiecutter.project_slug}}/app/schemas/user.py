@@ -42,7 +42,10 @@ class UserListParams(PageParams):
     q: Annotated[
         Text | None,
         Field(
-            min_length=1, max_length=254, description="Part of the e-mail address or of the name"
+            min_length=1,
+            max_length=254,
+            description="Part of the e-mail address or of the name, in upper or lower case"
+            " (of letters beyond ASCII: not on SQLite)",
         ),
     ] = None
     is_active: bool | None = None

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,9 +16,8 @@ from app.crud.user import find_user, find_user_by_email, lock_user
 from app.db.session import Database
 from app.models.user import User
 from app.utils.email import Mail
-from app.utils.rate_limit import PER_MAILBOX, RateLimits
+from app.utils.rate_limit import PER_MAILBOX, MailPurpose, RateLimits
 
-MailPurpose = Literal["verify-email", "reset-password"]
 SendMail = Callable[[Callable[[], Awaitable[Mail | None]]], None]
 """Sends the mail that a function makes, if it makes one, after the request has been answered: how
 long the answer took does not tell whether there is an account."""
@@ -55,30 +53,34 @@ class AccountService:
         self._send_mail(partial(self._reset_mail, email))
 
     async def _verification_mail(self, email: str) -> Mail | None:
-        user = await self._find_recipient(email)
-        if user is None or user.is_verified:
+        user = await self._find_active_user(email)
+        if user is None or user.is_verified or not await self._may_write("verify-email", user):
             return None
         subject = f"Confirm your e-mail address for {PROJECT_NAME}"
         return self._mail(user, subject, "verify-email", VERIFICATION_LIFETIME)
 
     async def _reset_mail(self, email: str) -> Mail | None:
-        user = await self._find_recipient(email)
-        if user is None:
+        user = await self._find_active_user(email)
+        if user is None or not await self._may_write("reset-password", user):
             return None
         subject = f"Choose a new password for {PROJECT_NAME}"
         return self._mail(user, subject, "reset-password", RESET_LIFETIME)
 
-    async def _find_recipient(self, email: str) -> User | None:
-        """The user whose mailbox this is, unless it had enough mails of late."""
-        # Nobody's mailbox is flooded by means of this service,
-        if not await self._rate_limits.allows(PER_MAILBOX, email):
-            return None
+    async def _find_active_user(self, email: str) -> User | None:
         async with self._database.read_session() as session:
             user = await find_user_by_email(session, email)
-        if user is None or not user.is_active:
-            return None
-        # nor many strangers' by an account that changes its address again and again.
-        return user if await self._rate_limits.allows(PER_MAILBOX, str(user.id)) else None
+        return user if user is not None and user.is_active else None
+
+    async def _may_write(self, purpose: MailPurpose, user: User) -> bool:
+        """Counts a mail that is about to be sent, and no other: else anybody could use up what its
+        owner will need.
+        """
+        limit = PER_MAILBOX[purpose]
+        # Nobody's mailbox is flooded by means of this service, nor many strangers' by an account that
+        # changes its address again and again.
+        return await self._rate_limits.allows(limit, user.email) and await self._rate_limits.allows(
+            limit, str(user.id)
+        )
 
     def _mail(self, user: User, subject: str, purpose: MailPurpose, lifetime: timedelta) -> Mail:
         claims = {"sub": str(user.id), "stamp": str(user.stamp)}

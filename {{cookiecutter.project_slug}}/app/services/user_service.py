@@ -33,10 +33,11 @@ from app.schemas.user import (
     UserRead,
     UserUpdate,
 )
+from app.utils.rate_limit import PER_EMAIL_CHANGE, RateLimits
 
 
 def _send_nothing(_email: str) -> None:
-    """Who sits at a terminal of the service needs no proof by mail."""
+    pass
 
 
 class UserService:
@@ -46,10 +47,13 @@ class UserService:
         settings: Settings,
         hashing: PasswordHashing,
         send_verification: Callable[[str], None] = _send_nothing,
+        rate_limits: RateLimits | None = None,
     ) -> None:
+        """Somebody at a terminal needs neither mails nor limits."""
         self._session = session
         self._hashing = hashing
         self._send_verification = send_verification
+        self._rate_limits = rate_limits
         self._allow_signup = settings.allow_signup
         self._key = settings.secret_key.get_secret_value()
 
@@ -114,15 +118,19 @@ class UserService:
         return Page(items=items, next_cursor=next_cursor)
 
     async def update(self, user: User, change: UserUpdate) -> User:
-        """A new address has to be verified again. A taken one raises EmailTakenError's violation;
-        an account that was deleted or deactivated meanwhile, UnauthorizedError.
+        """A new address has to be verified again. A taken one raises EmailTakenError's violation; trying
+        many, TooManyAttemptsError; an account that was deleted or deactivated meanwhile,
+        UnauthorizedError.
         """
+        values = change.model_dump()
+        is_new_email = values.get("email", user.email) != user.email
+        if is_new_email and self._rate_limits is not None:
+            # The answer tells whether an address has an account.
+            await self._rate_limits.hit(PER_EMAIL_CHANGE, str(user.id))
         # Locked: the address may be in the middle of being verified, which must not count for the new one.
         locked = await lock_user(self._session, user.id)
         if locked is None or not locked.is_active:
             raise UnauthorizedError
-        values = change.model_dump()
-        is_new_email = values.get("email", user.email) != user.email
         if is_new_email:
             user.is_verified = False
         await self._set(user, values)

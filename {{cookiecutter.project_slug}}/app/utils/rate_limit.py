@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -18,12 +18,18 @@ from app.core.security import keyed_hash
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+MailPurpose = Literal["verify-email", "reset-password"]
 
 # So many in so many minutes or hours, from the first attempt on. The names keep the counters apart.
 PER_ADDRESS = RateLimitItemPerMinute(100, 1, "address")
 PER_ACCOUNT = RateLimitItemPerMinute(10, 10, "account")
 PER_PASSWORD_CHANGE = RateLimitItemPerMinute(10, 10, "password-change")
-PER_MAILBOX = RateLimitItemPerHour(5, 1, "mailbox")
+PER_EMAIL_CHANGE = RateLimitItemPerHour(10, 1, "email-change")
+# Apart: whoever asks for the one must not keep away the other.
+PER_MAILBOX: dict[MailPurpose, RateLimitItem] = {
+    "verify-email": RateLimitItemPerHour(5, 1, "verify-email"),
+    "reset-password": RateLimitItemPerHour(5, 1, "reset-password"),
+}
 
 # A server that doesn't answer must not hold up logins: it gets this long, and a pause after that.
 _TIMEOUT_SECONDS = 0.5

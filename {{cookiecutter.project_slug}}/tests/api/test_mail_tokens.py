@@ -1,11 +1,13 @@
 """Proofs that travel by mail."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx2
+import jwt
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
@@ -91,17 +93,26 @@ async def test_reset_sets_the_password_once_and_ends_every_login(
     assert (await client.post(f"{AUTH}/password-reset", json=body)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("password", "detail"),
+    [
+        ("my ada@example.com", "must not contain the e-mail address"),
+        ("password1234", "is too common"),
+    ],
+)
 async def test_reset_refuses_a_guessable_password(
-    client: httpx2.AsyncClient, user: dict[str, Any], mailbox: Mailbox
+    client: httpx2.AsyncClient,
+    user: dict[str, Any],
+    mailbox: Mailbox,
+    password: str,
+    detail: str,
 ) -> None:
     token = await token_for(client, mailbox, user["email"], "password-reset")
     response = await client.post(
-        f"{AUTH}/password-reset", json={"token": token, "new_password": "my ada@example.com"}
+        f"{AUTH}/password-reset", json={"token": token, "new_password": password}
     )
     assert response.status_code == 422
-    assert response.json()["errors"] == [
-        {"detail": "must not contain the e-mail address", "pointer": "/new_password"}
-    ]
+    assert response.json()["errors"] == [{"detail": detail, "pointer": "/new_password"}]
 
 
 def body_for(path: str, token: str) -> dict[str, str]:
@@ -119,12 +130,32 @@ async def test_token_expires(
     monkeypatch: pytest.MonkeyPatch,
     path: str,
 ) -> None:
-    monkeypatch.setattr(account_service, "VERIFICATION_LIFETIME", timedelta(seconds=-1))
-    monkeypatch.setattr(account_service, "RESET_LIFETIME", timedelta(seconds=-1))
+    monkeypatch.setattr(account_service, "VERIFICATION_LIFETIME", timedelta(minutes=-1))
+    monkeypatch.setattr(account_service, "RESET_LIFETIME", timedelta(minutes=-1))
     token = await token_for(client, mailbox, user["email"], path)
     response = await client.post(f"{AUTH}/{path}", json=body_for(path, token))
     assert response.status_code == 422
     assert response.json()["type"] == "/problems/invalid-token"
+
+
+@pytest.mark.parametrize(
+    ("path", "hours", "text"), [("verify-email", 48, "48 hours"), ("password-reset", 1, "1 hour")]
+)
+async def test_mail_tells_how_long_its_token_lives(
+    client: httpx2.AsyncClient,
+    user: dict[str, Any],
+    mailbox: Mailbox,
+    path: str,
+    hours: int,
+    text: str,
+) -> None:
+    token = await token_for(client, mailbox, user["email"], path)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == hours * 3600
+    for kind in ("plain", "html"):
+        body = mailbox.messages[-1].get_body((kind,))
+        assert body is not None
+        assert re.search(rf"\b{text}\b", body.get_content())
 
 
 async def change_address_and_back(

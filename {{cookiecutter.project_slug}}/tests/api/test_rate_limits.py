@@ -5,8 +5,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from limits import RateLimitItemPerMinute
+from sqlalchemy import update
 
-from tests.support import PASSWORD, Mailbox, bearer, log_in
+from app.db.session import Database
+from app.models import User
+from tests.support import PASSWORD, Mailbox, bearer, log_in, sign_up
 
 TOKEN = "/api/v1/auth/token"
 
@@ -177,8 +180,79 @@ async def test_mailbox_is_not_flooded(
             "/api/v1/auth/password-reset/request", json={"email": user["email"]}
         )
         assert response.status_code == 202
-    # The one of the sign-up is counted.
-    assert len(await mailbox.wait_for(5)) == 5
+    await asyncio.sleep(0.2)
+    assert len(await mailbox.wait_for(6)) == 6  # one after the sign-up
+
+
+@pytest.mark.parametrize("wanted", ["verify-email", "password-reset"])
+async def test_strangers_do_not_use_up_what_an_account_will_need(
+    client: httpx2.AsyncClient, database: Database, mailbox: Mailbox, wanted: str
+) -> None:
+    async def ask(path: str, times: int) -> None:
+        for _ in range(times):
+            body = {"email": "ada@example.com"}
+            response = await client.post(f"/api/v1/auth/{path}/request", json=body)
+            assert response.status_code == 202
+
+    # While there is no account, and while it has no use for the mail.
+    for path in ("verify-email", "password-reset"):
+        await ask(path, 6)
+    await sign_up(client, "ada@example.com")
+    await mailbox.wait_for(1)
+    async with database.session.begin() as session:
+        await session.execute(update(User).values(is_verified=True, is_active=False))
+    for path in ("verify-email", "password-reset"):
+        await ask(path, 6)
+    is_verified = wanted == "password-reset"
+    async with database.session.begin() as session:
+        await session.execute(update(User).values(is_verified=is_verified, is_active=True))
+    # Mails of the other kind are counted apart.
+    await ask("password-reset" if wanted == "verify-email" else "verify-email", 6)
+    before = 6 if wanted == "verify-email" else 1
+    await mailbox.wait_for(before)
+    await ask(wanted, 1)
+    assert len(await mailbox.wait_for(before + 1)) == before + 1
+
+
+async def test_an_account_tries_few_addresses(
+    client: httpx2.AsyncClient, user_headers: dict[str, str]
+) -> None:
+    """The answer tells whether an address is taken."""
+    responses = [
+        await client.patch(
+            "/api/v1/users/me", json={"email": f"ada{number}@example.com"}, headers=user_headers
+        )
+        for number in range(11)
+    ]
+    assert [response.status_code for response in responses] == [200] * 10 + [429]
+    assert responses[-1].headers["Retry-After"]
+    for body in ({"full_name": "Ada"}, {"email": "ada9@example.com"}):
+        response = await client.patch("/api/v1/users/me", json=body, headers=user_headers)
+        assert response.status_code == 200
+    document = (await client.get("/openapi.json")).json()
+    assert "429" in document["paths"]["/api/v1/users/me"]["patch"]["responses"]
+
+
+async def test_right_current_password_forgives(
+    client: httpx2.AsyncClient, user_headers: dict[str, str]
+) -> None:
+    old, new = PASSWORD, "another good passphrase"
+    for _ in range(12):
+        change = {"current_password": old, "new_password": new}
+        response = await client.post("/api/v1/users/me/password", json=change, headers=user_headers)
+        assert response.status_code == 204
+        old, new = new, old
+
+
+async def test_refreshes_are_not_counted_by_account(
+    client: httpx2.AsyncClient, user: dict[str, Any]
+) -> None:
+    tokens = await log_in(client, user["email"])
+    for _ in range(15):
+        body = {"refresh_token": tokens["refresh_token"]}
+        response = await client.post("/api/v1/auth/refresh", json=body)
+        assert response.status_code == 200
+        tokens = response.json()
 
 
 async def test_stolen_access_token_does_not_find_out_the_password(

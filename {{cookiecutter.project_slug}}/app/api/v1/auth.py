@@ -25,6 +25,7 @@ async def create_token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: AuthServiceDep, client: ClientDep
 ) -> TokenRead:
     """Sign in (OAuth 2.0 password grant): `username` is the e-mail address."""
+    # Unlike everywhere else, members that are not known are ignored: RFC 6749 section 3.2 says so.
     return await auth.log_in(form.username, form.password, client)
 
 

@@ -50,7 +50,9 @@ async def read_me(user: CurrentUser) -> User:
 
 
 @router.patch(
-    "/me", response_model=UserRead, responses={409: {"description": "The address is taken"}}
+    "/me",
+    response_model=UserRead,
+    responses={409: {"description": "The address is taken"}, 429: {}},
 )
 async def update_me(body: UserUpdate, user: CurrentUser, users: UserServiceDep) -> User:
     """Change oneself. A new address is unverified until it is confirmed."""
