@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     EmailStr,
     Field,
     HttpUrl,
@@ -78,8 +79,16 @@ def _known_to_redis(url: SecretStr) -> SecretStr:
     return url
 
 
+def _without_name(address: Any) -> Any:
+    # EmailStr would take `Shop <shop@example.com>`, and drop the name.
+    if "<" in str(address):
+        raise ValueError("must be an address alone, without a name")
+    return address
+
+
 DatabaseURL = Annotated[SecretStr, AfterValidator(_with_async_driver)]
 RedisURL = Annotated[SecretStr, AfterValidator(_known_to_redis)]
+Address = Annotated[EmailStr, BeforeValidator(_without_name)]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
 
 
@@ -108,7 +117,7 @@ class Settings(BaseSettings):
     access_token_minutes: int = Field(default=15, ge=1)
     refresh_token_days: int = Field(default=30, ge=1)
     login_days: int = Field(default=90, ge=1)
-    first_superuser_email: EmailStr | None = None
+    first_superuser_email: Address | None = None
     first_superuser_password: SecretStr | None = None
 
     rate_limit_enabled: bool = True
@@ -129,7 +138,7 @@ class Settings(BaseSettings):
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
-    email_from: EmailStr = "noreply@example.com"
+    email_from: Address = "noreply@example.com"
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["console", "json"] = "console"

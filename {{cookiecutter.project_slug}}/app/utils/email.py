@@ -27,6 +27,7 @@ MAX_WAITING = 1000
 RETRY_DELAYS_SECONDS = (1, 5, 25)
 SHUTDOWN_GRACE_SECONDS = 5
 CANCEL_GRACE_SECONDS = 1
+_PERMANENT_CODE = 500
 
 _environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -59,6 +60,13 @@ def _describe(mail: Mail, error: BaseException) -> dict[str, Any]:
     """What a log line tells. Not the error's text: it may quote the message, and with it a token."""
     code = getattr(error, "code", None)
     return {"template": mail.template, "reason": type(error).__name__, "code": code}
+
+
+def _is_permanent(error: Exception) -> bool:
+    """The server will never take this mail (RFC 5321 section 4.2.1)."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return all(_is_permanent(refusal) for refusal in error.recipients)
+    return isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= _PERMANENT_CODE
 
 
 class Mailer:
@@ -102,11 +110,13 @@ class Mailer:
             message = self._compose(mail)
             for delay in self._retry_delays:
                 try:
-                    return await self._transmit(message)
+                    return await self._transmit(message, to=mail.to)
                 except (aiosmtplib.SMTPException, OSError) as error:
+                    if _is_permanent(error):
+                        raise
                     logger.warning("A mail will be tried again", extra=_describe(mail, error))
                 await asyncio.sleep(delay)
-            await self._transmit(message)
+            await self._transmit(message, to=mail.to)
         except (asyncio.CancelledError, Exception) as error:
             # Nobody awaits this task: what isn't logged here is lost.
             logger.error("A mail could not be sent", extra=_describe(mail, error))  # noqa: TRY400 -- no traceback: see _describe
@@ -129,7 +139,7 @@ class Mailer:
         message.add_alternative(html, subtype="html")
         return message
 
-    async def _transmit(self, message: EmailMessage) -> None:
+    async def _transmit(self, message: EmailMessage, *, to: str) -> None:
         settings = self._settings
         if settings.smtp_host is None:
             await asyncio.to_thread(self._write, message)
@@ -138,6 +148,9 @@ class Mailer:
         async with self._connections:
             await aiosmtplib.send(
                 message,
+                # As they stand: addresses that are read out of a header again may be others.
+                sender=_to_ascii(settings.email_from),
+                recipients=[_to_ascii(to)],
                 hostname=settings.smtp_host,
                 port=settings.smtp_port,
                 username=settings.smtp_username,

@@ -82,6 +82,12 @@ def test_all_problems_at_once_without_values(monkeypatch: pytest.MonkeyPatch) ->
     assert "hidden" not in message
 
 
+@pytest.mark.parametrize("name", ["EMAIL_FROM", "FIRST_SUPERUSER_EMAIL"])
+def test_address_with_a_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: must be an address alone, without a name"):
+        load_settings(**(GOOD | {name.lower(): "Shop <shop@example.com>"}))
+
+
 def test_development_has_a_database_of_its_own() -> None:
     settings = load_settings(environment="development", secret_key="short")
     assert settings.database_url is None

@@ -98,6 +98,27 @@ async def test_sender_with_a_domain_of_other_letters(
     assert len(mailbox.messages) == 1
 
 
+async def test_mail_goes_to_the_address_as_it_stands(settings: Settings, mailbox: Mailbox) -> None:
+    """Whoever decodes encoded words (RFC 2047) in it sends it to another mailbox."""
+    said = []
+
+    class Noting(SMTP):
+        async def smtp_MAIL(self, arg: str) -> None:  # noqa: N802 -- the name that aiosmtpd calls
+            said.append(arg)
+            await super().smtp_MAIL(arg)
+
+        async def smtp_RCPT(self, arg: str) -> None:  # noqa: N802 -- the name that aiosmtpd calls
+            said.append(arg)
+            await super().smtp_RCPT(arg)
+
+    async with serving(lambda: Noting(mailbox, hostname="localhost")) as port:
+        mail = Mail("=?utf-8?q?vict=69m?=@example.com", MAIL.subject, MAIL.template, MAIL.context)
+        await deliver(Mailer(changed(settings, smtp_port=port)), mail)
+    sender, recipient = said
+    assert sender.startswith(f"FROM:<{settings.email_from}>")
+    assert recipient == f"TO:<{mail.to}>"
+
+
 async def test_file_without_smtp_host(settings: Settings, tmp_path: Path) -> None:
     await deliver(Mailer(changed(settings, smtp_host=None), directory=tmp_path / "mail"))
     assert mail_in(tmp_path / "mail")["To"] == "ada@example.com"
@@ -130,6 +151,63 @@ async def test_failure_is_tried_again_later_and_later(
     assert levels(caplog) == [logging.WARNING, logging.WARNING]
     assert {record.__dict__["code"] for record in caplog.records} == {451}
     assert "t0ken" not in str([record.__dict__ for record in caplog.records])
+
+
+class RefusingMailbox(Mailbox):
+    """Refuses each recipient, or else each mail."""
+
+    def __init__(self, answer: str, *, recipients: bool) -> None:
+        super().__init__()
+        self.answer = answer
+        self.refuses_recipients = recipients
+        self.attempts = 0
+
+    async def handle_RCPT(  # noqa: N802 -- the name that aiosmtpd calls
+        self,
+        _server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
+    ) -> str:
+        self.attempts += 1
+        if self.refuses_recipients:
+            return self.answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802 -- as in Mailbox
+        return self.answer
+
+
+@pytest.mark.parametrize("recipients", [True, False])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("550 no such mailbox", [logging.ERROR]),
+        ("450 try again", [logging.WARNING, logging.ERROR]),
+    ],
+)
+async def test_final_refusal_is_not_tried_again(
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    recipients: bool,
+    answer: str,
+    expected: list[int],
+) -> None:
+    box = RefusingMailbox(answer, recipients=recipients)
+    async with serving(lambda: SMTP(box, hostname="localhost")) as port:
+        await deliver(Mailer(changed(settings, smtp_port=port), retry_delays=(0,)))
+    assert box.attempts == len(expected)
+    assert levels(caplog) == expected
+
+
+def test_pauses_grow(settings: Settings) -> None:
+    delays = module.RETRY_DELAYS_SECONDS
+    assert delays
+    assert list(delays) == sorted(set(delays))
+    assert delays[0] > 0
+    assert Mailer(settings)._retry_delays == delays
 
 
 @pytest.fixture
@@ -202,6 +280,16 @@ class Hanging(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         transport.write(b"220 hello\r\n250 localhost\r\n")
+
+
+async def test_server_that_says_nothing_any_more(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMTP_TIMEOUT_SECONDS", 0.05)
+    async with serving(Hanging) as port:
+        await deliver(Mailer(changed(settings, smtp_port=port), retry_delays=(0,)))
+    assert levels(caplog) == [logging.WARNING, logging.ERROR]
+    assert {record.__dict__["reason"] for record in caplog.records} == {"SMTPReadTimeoutError"}
 
 
 async def test_shutdown_waits_for_a_moment_only(
