@@ -1,15 +1,19 @@
 """The service as a process: what only a real server shows."""
 
+import asyncio
 import signal
 import socket
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import httpx2
-from sqlalchemy import URL
+from sqlalchemy import URL, select
 
 from app.core.config import ROOT
+from app.db.session import Database
+from app.models import User
 from tests.service import Service, environment, running_service
 
 
@@ -46,3 +50,25 @@ def test_refuses_weak_settings(migrated_database_url: URL) -> None:
     assert "SECRET_KEY: is too short" in result.stderr
     assert "Traceback" not in result.stderr
     assert secret not in result.stderr
+
+
+async def test_two_processes_create_the_superuser_at_once(
+    migrated_database_url: URL, database: Database
+) -> None:
+    settings = environment(
+        migrated_database_url,
+        FIRST_SUPERUSER_EMAIL="root@example.com",
+        FIRST_SUPERUSER_PASSWORD="vTq8-mZx4-Kp2w-9LrB",
+    )
+    command = [sys.executable, "-m", "app.db.init_db"]
+    processes = [
+        await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=settings, stdout=PIPE)
+        for _ in range(2)
+    ]
+    outputs = [(await process.communicate())[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    said = [output.decode().strip().partition(": ")[2] for output in outputs]
+    assert sorted(said) == ["created.", "exists already."]
+    async with database.read_session() as session:
+        user = (await session.scalars(select(User))).one()
+    assert user.is_superuser

@@ -1,4 +1,6 @@
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -8,6 +10,7 @@ from sqlalchemy import func, select, update
 from app.db.base import utc_now
 from app.db.session import Database
 from app.models.login import Login, RefreshToken
+from app.services import cleanup_service
 from app.services.cleanup_service import CleanupService
 from tests.support import log_in
 
@@ -74,13 +77,62 @@ async def test_expired_logins_go_with_their_tokens(database: Database) -> None:
     assert await rows(database, RefreshToken) == 0
 
 
+async def test_unspent_token_of_a_login_that_goes_on_stays(
+    client: httpx2.AsyncClient, database: Database, refresh_tokens: list[str]
+) -> None:
+    """None is spent a second time, so none of them is the sign of a thief: they go with their login."""
+    async with database.session.begin() as session:
+        login_id = await session.scalar(select(Login.id))
+        expired_at = utc_now() - timedelta(days=9)
+        session.add(RefreshToken(login_id=login_id, token_hash="x", expires_at=expired_at))
+    cleanup = CleanupService(database)
+    assert await cleanup.delete_finished_logins() == 0
+    assert await cleanup.delete_expired_spent_tokens() == 0
+    assert await rows(database, RefreshToken) == 4
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each statement has deleted; two at the most."""
+    sizes = []
+
+    def noting(delete: Callable[..., Awaitable[list[UUID]]]) -> Callable[..., Any]:
+        async def delete_and_note(*arguments: Any, **options: Any) -> list[UUID]:
+            deleted = await delete(*arguments, **options)
+            sizes.append(len(deleted))
+            return deleted
+
+        return delete_and_note
+
+    monkeypatch.setattr(cleanup_service, "BATCH_SIZE", 2)
+    for name in ("delete_finished_logins", "delete_expired_spent_tokens"):
+        monkeypatch.setattr(cleanup_service, name, noting(getattr(cleanup_service, name)))
+    return sizes
+
+
+async def test_expired_spent_tokens_go_in_batches(
+    database: Database, refresh_tokens: list[str], batches: list[int]
+) -> None:
+    async with database.session.begin() as session:
+        login_id = await session.scalar(select(Login.id))
+        past = utc_now() - timedelta(days=9)
+        for number in range(5):
+            session.add(
+                RefreshToken(
+                    login_id=login_id, token_hash=f"{number}", expires_at=past, used_at=past
+                )
+            )
+    assert await CleanupService(database).delete_expired_spent_tokens() == 5
+    assert batches == [2, 2, 1, 0]
+    assert await rows(database, RefreshToken) == 3
+
+
 async def test_ended_logins_go_in_batches(
     client: httpx2.AsyncClient,
     database: Database,
     user: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    batches: list[int],
 ) -> None:
-    monkeypatch.setattr("app.services.cleanup_service.BATCH_SIZE", 2)
     async with database.session.begin() as session:
         for hours in (1, 30, 30, 30, 30, 30):
             ended_at = utc_now() - timedelta(hours=hours)
@@ -93,4 +145,5 @@ async def test_ended_logins_go_in_batches(
             RefreshToken(login_id=recent, token_hash="x", expires_at=utc_now() + timedelta(days=1))
         )
     assert await CleanupService(database).delete_finished_logins() == 5
+    assert batches == [2, 2, 1, 0]
     assert await rows(database, Login) == 2
