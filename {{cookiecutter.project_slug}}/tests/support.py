@@ -24,7 +24,8 @@ AUTH = "/api/v1/auth"
 USERS = "/api/v1/users"
 ME = f"{USERS}/me"
 
-PASSWORD = "correct horse battery staple"
+# No word in it that a service might have as its name: some tests run the service as a process.
+PASSWORD = "kv7 Mz2 qR9 tX4 wB6"
 NEW_PASSWORD = "another long passphrase"
 
 

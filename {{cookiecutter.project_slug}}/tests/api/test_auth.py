@@ -65,6 +65,15 @@ async def test_token_has_the_form_of_oauth2(
     assert await is_signed_in(client, tokens)
 
 
+async def test_password_does_not_grow_old(
+    client: httpx2.AsyncClient, user: dict[str, Any], database: Database
+) -> None:
+    long_ago = utc_now() - timedelta(days=3650)
+    async with database.session.begin() as session:
+        await session.execute(update(User).values(created_at=long_ago, updated_at=long_ago))
+    await log_in(client, user["email"])
+
+
 @pytest.mark.parametrize("settings_values", [{}, {"access_token_minutes": 7}])
 async def test_access_token_lives_as_long_as_it_says(
     client: httpx2.AsyncClient, user: dict[str, Any], settings: Settings

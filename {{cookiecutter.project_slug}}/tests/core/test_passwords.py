@@ -17,7 +17,8 @@ EMAIL = "ada.lovelace@example.com"
     "password",
     [
         "password1234",
-        "PassWord1234",
+        "PaSsWoRd1234",  # listed in lower case
+        "Cappuccino20",  # listed as it stands
         "123456789012",
         "qwertyuiop12",
         "letmeinletmein",
