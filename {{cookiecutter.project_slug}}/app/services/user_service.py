@@ -37,7 +37,7 @@ from app.utils.rate_limit import PER_EMAIL_CHANGE, RateLimits
 
 
 def _send_nothing(_email: str) -> None:
-    pass
+    """Who sits at a terminal of the service needs no proof by mail."""
 
 
 class UserService:
@@ -49,7 +49,7 @@ class UserService:
         send_verification: Callable[[str], None] = _send_nothing,
         rate_limits: RateLimits | None = None,
     ) -> None:
-        """Somebody at a terminal needs neither mails nor limits."""
+        """At a terminal there are no *rate_limits*."""
         self._session = session
         self._hashing = hashing
         self._send_verification = send_verification

@@ -1,6 +1,7 @@
 """Different requests about one user at the same time. On PostgreSQL they really interleave."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -86,22 +87,19 @@ async def test_two_superusers_cannot_demote_each_other(
     root = (await client.get(ME, headers=superuser_headers)).json()
     other = await sign_up(client, "other@example.com")
     other_headers = bearer(await log_in(client, other["email"]))
-    arrived = 0
 
     async def lock_together(session: AsyncSession) -> list[UUID]:
-        nonlocal arrived
-        arrived += 1
-        for _ in range(20):  # on SQLite, the second one waits for the first one's transaction
-            if arrived == 2:
-                break
-            await asyncio.sleep(0.005)
+        # On SQLite the second one does not get here before the first one's transaction has ended.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await both.wait()
         return await lock_active_superusers(session)
 
     monkeypatch.setattr(user_service, "lock_active_superusers", lock_together)
     for _ in range(12):
         async with database.session.begin() as session:
             await session.execute(update(User).values(is_superuser=True))
-        arrived = 0
+        both = asyncio.Barrier(2)
         demotion = {"is_superuser": False}
         responses = await asyncio.gather(
             client.patch(f"{USERS}/{other['id']}", json=demotion, headers=superuser_headers),
