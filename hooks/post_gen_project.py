@@ -114,8 +114,7 @@ def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
         address = git(folder, "config", "remote.origin.url") if is_clone else str(folder)
     except (OSError, subprocess.CalledProcessError):
         return "git knows no commit of the template"
-    # A password has no place in a file that is committed.
-    address = re.sub(r"^(https?://)[^/@]*@", r"\1", address)
+    address = without_password(address)
     given = {name: value for name, value in answers.items() if not name.startswith("_")}
     record = {
         "template": address,
@@ -127,6 +126,13 @@ def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
     # In ASCII: cruft reads it in whatever encoding the system prefers.
     (root / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="ascii", newline="\n")
     return None
+
+
+def without_password(address: str) -> str:
+    """Leave out what has no place in a file that is committed, as the hook before this does."""
+    if re.match(r"(?i)(git\+)?https?:", address):
+        return re.sub(r"(?i)^([a-z+]+://)[^/]*@", r"\1", address)
+    return re.sub(r"(?i)^([a-z+]+://[^/:@]*):[^/]*@", r"\1@", address)
 
 
 def template_folder(answers: Mapping[str, object]) -> Path | None:
@@ -203,7 +209,13 @@ def main() -> int:
         if reason:
             print(f"No {RECORD} was written, which `cruft update` needs: {reason}.")
     (root / MARKER).unlink(missing_ok=True)
-    if not is_cruft_comparison(root):
+    if is_cruft_comparison(root):
+        # Not to standard output, which may be the patch that `cruft diff` writes.
+        sys.stderr.write(
+            "Nothing is set up, for this looks like a comparison of cruft's. If it is "
+        )
+        sys.stderr.write(f"none: python3 {str(root / SETUP)!a}\n")
+    else:
         set_up(root, environment=SETUP_ENVIRONMENT == YES, git=INIT_GIT == YES)
     return 0
 

@@ -38,11 +38,15 @@ OLDEST_COOKIECUTTER = (2, 7)
 # interrupted, and says nothing.
 MARKER = "INCOMPLETE.txt"
 MARKER_TEXT = """\
-Cookiecutter was stopped while it wrote this folder: files are missing, or not finished.
-Delete the folder and run cookiecutter again.
+Stopped while writing the files: some are missing, or not finished.
+Because cookiecutter was ended meanwhile, for example by Ctrl-C.
+Nothing of it is needed. Begin anew with this command:
+
+    {command}
 """
 # What a service needs without its packages. Cookiecutter leaves half of one on a full disk.
 NEEDED_BYTES = 5_000_000
+NEEDED_FILES = 500
 
 TEXTS = {"project_name": 100, "project_description": 500, "author_name": 100}
 CHOICES = {
@@ -82,7 +86,8 @@ EMAIL_DOMAIN = re.compile(
 )
 EMAIL_LOCAL_LENGTH = 64
 EMAIL_LENGTH = 254
-# The service refuses these as well (email-validator's SPECIAL_USE_DOMAIN_NAMES).
+# Of email-validator's SPECIAL_USE_DOMAIN_NAMES, those that have no use in an address. The service
+# refuses them as well, but for .test, which its own tests use.
 SPECIAL_DOMAINS = ("arpa", "invalid", "local", "localhost", "onion", "test")
 
 # Invisible, yet part of ordinary words and emoji: zero-width non-joiner and joiner.
@@ -193,20 +198,48 @@ def old_cookiecutter(version: tuple[int, ...]) -> Problem:
     )
 
 
-def check_space(free: int) -> list[Problem]:
-    if free >= NEEDED_BYTES:
-        return []
-    reason = f"is not enough: the files of a service need {NEEDED_BYTES / 1e6:.0f} MB"
-    return [Problem("free space", f"{free / 1e6:.1f} MB", reason)]
+def check_space(free_bytes: int, free_files: float) -> list[Problem]:
+    problems = []
+    if free_bytes < NEEDED_BYTES:
+        reason = f"is not enough: the files of a service need {NEEDED_BYTES / 1e6:.0f} MB"
+        problems.append(Problem("free space", f"{free_bytes / 1e6:.1f} MB", reason))
+    if free_files < NEEDED_FILES:
+        reason = f"is not enough: the disk has to take {NEEDED_FILES} files and folders"
+        problems.append(Problem("free inodes", free_files, reason))
+    return problems
 
 
-def check_folder(folder: str, answers: Mapping[str, object]) -> list[Problem]:
-    """PostgreSQL's own programs pass paths through a shell."""
-    unusable = re.search(r'["$`\\\n]', folder) if os.name == "posix" else None
-    if unusable is None or answers.get("database") != "postgresql":
-        return []
-    reason = f"has {unusable[0]!a} in it, with which PostgreSQL can't work; use another folder"
-    return [Problem("output folder", folder, reason)]
+def free_files(folder: str) -> float:
+    """Tell how many files the disk can take; there are disks without such a limit."""
+    if not hasattr(os, "statvfs"):
+        return float("inf")
+    disk = os.statvfs(folder)
+    return disk.f_favail if disk.f_files else float("inf")
+
+
+def check_folder(folders: Iterable[str]) -> list[Problem]:
+    """Refuse a path in which cookiecutter, pip or PostgreSQL can't work."""
+    problems = {}
+    for folder in folders:
+        marker = next((marker for marker in MARKERS if marker in folder), None)
+        # pip and PostgreSQL start programs through a shell.
+        unusable = re.search(r'["$`\\\n]', folder) if os.name == "posix" else None
+        if marker or unusable:
+            reason = (
+                f"has {marker!r} in it, which cookiecutter evaluates"
+                if marker
+                else f"has {unusable[0]!a} in it, with which programs that pip installs, and "
+                "PostgreSQL, can't start"
+            )
+        elif any(unicodedata.category(character) == "Cs" for character in folder):
+            reason = (
+                "has bytes in it that are no text in this system's encoding, which is "
+                f"{sys.getfilesystemencoding()}"
+            )
+        else:
+            continue
+        problems[folder] = Problem("output folder", folder, f"{reason}; use another folder")
+    return [*problems.values()]
 
 
 def check_text(name: str, value: object, given: object) -> Problem | None:
@@ -382,6 +415,12 @@ def check_private(answers: Mapping[str, object], refused: set[str]) -> list[Prob
     if "project_slug" not in refused:
         # Only a slug that is refused may be replaced.
         expected["project_slug"] = str(asked_slug(answers))
+    # These keep the folder in its place; see the beginning of this file.
+    guards = {"__slug_guard": ""}
+    slug = answers.get("project_slug")
+    if isinstance(slug, str) and not SUBSTITUTE_SLUG.fullmatch(slug):
+        guards["__given_slug"] = slug
+    expected |= {name: value for name, value in guards.items() if name in answers}
     return [
         Problem(
             name,
@@ -433,25 +472,37 @@ def indent(text: str) -> list[str]:
     )
 
 
-def command_line(problems: Sequence[Problem], answers: Mapping[str, object]) -> str | None:
-    """Repeat the command with what was right and what is suggested."""
+def command_line(
+    problems: Sequence[Problem], answers: Mapping[str, object], *, for_later: bool = False
+) -> str | None:
+    """Repeat the command with what was right and what is suggested.
+
+    One for later is read in a file, not in the terminal in which it was given.
+    """
     template = answers.get("_template")
     if not isinstance(template, str) or "_output_dir" not in answers:
         return None  # not started by cookiecutter itself
     suggestions = {problem.answer: problem.suggestion for problem in problems}
-    if suggestions.keys() & {"cookiecutter", "output folder"}:
+    if suggestions.keys() & {"cookiecutter", "output folder", "free space", "free inodes"}:
         return None
-    words = ["cookiecutter", template]
+    started_in = os.environ.get("PWD", "")
+    if for_later and os.path.isdir(os.path.join(started_in, template)):
+        template = os.path.abspath(os.path.join(started_in, template))
+    words = ["cookiecutter", without_password(template), *(["--no-input"] if for_later else [])]
     if isinstance(answers.get("_checkout"), str):
         words += ["--checkout", str(answers["_checkout"])]
-    if answers["_output_dir"] != os.environ.get("PWD"):
+    if for_later or answers["_output_dir"] != started_in:
         words += ["--output-dir", str(answers["_output_dir"])]
     for name in ORDER:
         value = suggestions[name] if name in suggestions else answers.get(name)
         if isinstance(value, bool):
             value = "yes" if value else "no"
-        if isinstance(value, str) and can_be_typed(value):
+        if isinstance(value, str) and (for_later or can_be_typed(value)):
             words.append(f"{name}={value}")
+    return shell_line(words)
+
+
+def shell_line(words: Sequence[str]) -> str:
     if os.name == "nt":
         from subprocess import list2cmdline  # noqa: PLC0415 - see above
 
@@ -459,6 +510,14 @@ def command_line(problems: Sequence[Problem], answers: Mapping[str, object]) -> 
     import shlex  # noqa: PLC0415 - see above
 
     return shlex.join(words)
+
+
+def marker_text(folder: str, answers: Mapping[str, object]) -> str:
+    remove = ["rmdir", "/s", "/q"] if os.name == "nt" else ["rm", "-r"]
+    again = command_line([], answers, for_later=True)
+    # Without one, it was cruft: it generates anew with the command that was given.
+    command = " && ".join(filter(None, [shell_line([*remove, folder]), again]))
+    return MARKER_TEXT.format(command=command)
 
 
 def can_be_typed(value: str) -> bool:
@@ -477,17 +536,51 @@ def cookiecutter_version() -> tuple[int, ...] | None:
     return None  # such as a frozen program
 
 
+def without_password(address: str) -> str:
+    """Leave out of an address what gives access; the user of `ssh://git@...` is none of it."""
+    if re.match(r"(?i)(git\+)?https?:", address):
+        return re.sub(r"(?i)^([a-z+]+://)[^/]*@", r"\1", address)
+    return re.sub(r"(?i)^([a-z+]+://[^/:@]*):[^/]*@", r"\1@", address)
+
+
+def remove_strays(folder: str, output_folder: object) -> None:
+    """Remove the folders that cookiecutter has made on its way to this one, and this one.
+
+    It removes the last one itself, and no others. There are others when the computed answers
+    were given, so that nothing has guarded the slug. Cookiecutter says then that it did not find
+    what it wanted to remove.
+    """
+    if not isinstance(output_folder, str) or os.listdir(folder):
+        return
+    target = os.path.join(os.path.realpath(output_folder), "")
+    made = os.stat(folder).st_mtime
+    strays = [folder]
+    while not target.startswith(os.path.join(os.path.dirname(strays[-1]), "")):
+        parent = os.path.dirname(strays[-1])
+        # One that was there before was last read before.
+        was_there = os.stat(parent).st_atime < made - 1
+        if was_there or os.listdir(parent) != [os.path.basename(strays[-1])]:
+            break
+        strays.append(parent)
+    if len(strays) > 1:
+        os.chdir(target)  # Windows removes no folder that somebody is in
+        for stray in strays:
+            os.rmdir(stray)
+
+
 def main() -> int:
     answers = json.loads(ANSWERS)
     folder = os.getcwd()
     problems = find_problems(answers, json.loads(GIVEN), os.listdir(folder), cookiecutter_version())
-    problems += check_space(shutil.disk_usage(folder).free)
-    problems += check_folder(folder, answers)
+    problems += check_space(shutil.disk_usage(folder).free, free_files(folder))
+    # Cookiecutter has resolved no link in the second one.
+    problems += check_folder([folder, str(answers.get("_output_dir", ""))])
     if problems:
         sys.stderr.write(report(problems, answers))
+        remove_strays(folder, answers.get("_output_dir"))
         return 1
     with open(MARKER, "w", encoding="utf-8") as marker:
-        marker.write(MARKER_TEXT)
+        marker.write(marker_text(folder, answers))
     return 0
 
 

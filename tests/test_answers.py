@@ -14,14 +14,12 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from cookiecutter import generate as cookiecutter_generate
 from cookiecutter.exceptions import (
-    CookiecutterException,
     FailedHookException,
     OutputDirExistsException,
     UndefinedVariableInTemplate,
@@ -34,6 +32,7 @@ from jinja2 import Environment, TemplateSyntaxError
 from packaging.requirements import Requirement
 
 from dev import LICENSE_TEXTS, ROOT
+from hooks import post_gen_project
 from hooks import pre_gen_project as hook
 from tests.support import as_administrator
 
@@ -703,10 +702,40 @@ def test_command_names_the_folder_unless_it_is_known_to_be_the_current_one(
     assert ("--output-dir" in line) == (option in line)
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    {
+        "https://me:p@ss@host/x": "https://host/x",
+        "https://me@host/x": "https://host/x",
+        "HTTPS://me:pass@host/x@y": "HTTPS://host/x@y",
+        "git+https://token@host/x": "git+https://host/x",
+        "https://host/a@b": "https://host/a@b",
+        "ssh://git@host/x": "ssh://git@host/x",
+        "ssh://git:pass@host:22/x": "ssh://git@host:22/x",
+        "ssh://git:p@ss@host/x": "ssh://git@host/x",
+        "ftp://:pass@host/x": "ftp://@host/x",
+        "git@host:x": "git@host:x",
+        "gh:o/r": "gh:o/r",
+        "/home/a:b@c/x": "/home/a:b@c/x",
+    }.items(),
+    ids=readable,
+)
+def test_address_of_the_template_without_a_password(address: str, expected: str) -> None:
+    assert hook.without_password(address) == expected
+    assert post_gen_project.without_password(address) == expected
+    answers = {**GOOD, "_template": address, "_output_dir": "x"}
+    for for_later in (False, True):
+        line = hook.command_line([], answers, for_later=for_later)
+        assert line is not None
+        assert shlex.split(line)[1] == expected
+
+
 def test_command_is_left_out_when_it_would_not_help() -> None:
     assert hook.command_line([], GOOD) is None
-    old = hook.old_cookiecutter((2, 6))
-    assert hook.command_line([old], {**GOOD, "_template": "x", "_output_dir": "x"}) is None
+    full = hook.check_space(0, 0)
+    assert len(full) == 2
+    for problem in (hook.old_cookiecutter((2, 6)), *full):
+        assert hook.command_line([problem], {**GOOD, "_template": "x", "_output_dir": "x"}) is None
 
 
 # Real generations
@@ -794,6 +823,10 @@ def replay_file(folder: Path, **answers: object) -> Path:
     path = folder / "answers.json"
     path.write_text(json.dumps({"cookiecutter": resolved}), "utf-8")
     return path
+
+
+def assert_named(answers: Mapping[str, object], message: str) -> None:
+    assert [name for name in answers if f"\n  {name} = " not in message] == []
 
 
 def assert_arrived(project: Path, text: str) -> None:
@@ -895,6 +928,33 @@ def test_full_disk_leaves_nothing(
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
+def test_disk_without_room_for_files_leaves_nothing(
+    small_disk: Path, probe: Path, config: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It has room for bytes, but none for inodes."""
+    as_administrator("mount", "-o", f"remount,nr_inodes={hook.NEEDED_FILES}", str(small_disk))
+    with pytest.raises(FailedHookException):
+        cookiecutter(str(probe), no_input=True, output_dir=str(small_disk), config_file=str(config))
+    assert "\n  free inodes = " in capfd.readouterr().err
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize(("files", "favail", "expected"), [(0, 0, float("inf")), (9, 7, 7)])
+def test_free_files(
+    monkeypatch: pytest.MonkeyPatch, files: int, favail: int, expected: float
+) -> None:
+    """Some file systems make room for files as they need it, and say 0."""
+    disk = SimpleNamespace(f_files=files, f_favail=favail)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk, raising=False)
+    assert hook.free_files("x") == expected
+
+
+def test_service_has_fewer_files_than_the_disk_must_take() -> None:
+    """The set-up looks for its own room; .venv needs much more."""
+    paths = [path for path in SERVICE.rglob("*") if "__pycache__" not in path.parts]
+    assert len(paths) < hook.NEEDED_FILES * 0.8
+
+
 def test_read_only_disk_leaves_nothing(small_disk: Path, probe: Path, config: Path) -> None:
     as_administrator("mount", "-o", "remount,ro", str(small_disk))
     with pytest.raises(OSError, match="Unable to create directory"):
@@ -930,36 +990,79 @@ def test_existing_empty_repository_can_be_filled(
     )
 
 
-def test_interrupted_rendering_says_so(
-    generate: Generate, parent: Path, monkeypatch: pytest.MonkeyPatch
+UNUSABLE_FOLDERS = {
+    "expression": ("{{ 7*7 }}", "has '{{' in it, which cookiecutter evaluates"),
+    "block": ("# {% if 1 %}", "has '# {%' in it, which cookiecutter evaluates"),
+    "comment": ("# {# x #}", "has '# {#' in it, which cookiecutter evaluates"),
+    "quote": ('a"b', "has '\"' in it, with which programs"),
+    "dollar": ("a$b", "has '$' in it, with which programs"),
+    "backtick": ("a`b", "has '`' in it, with which programs"),
+    "backslash": ("a\\b", r"has '\\' in it, with which programs"),
+    "line-break": ("a\nb", r"has '\n' in it, with which programs"),
+    "bytes": ("caf\udce9", "has bytes in it that are no text in this system's encoding"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others allow fewer characters in names")
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("database", hook.CHOICES["database"])
+@pytest.mark.parametrize(("name", "reason"), UNUSABLE_FOLDERS.values(), ids=UNUSABLE_FOLDERS)
+def test_unusable_folder_is_refused(
+    parent: Path,
+    config: Path,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    name: str,
+    reason: str,
+    database: str,
 ) -> None:
-    render = cookiecutter_generate.generate_file
-    rendered: list[object] = []
+    """Cookiecutter would evaluate it, or what was set up could not start."""
+    folder = parent / name
+    folder.mkdir()
+    with pytest.raises(FailedHookException):
+        cookiecutter(
+            str(ROOT),
+            no_input=True,
+            extra_context={**GOOD, "database": database},
+            output_dir=str(folder),
+            config_file=str(config),
+        )
+    message = capfd.readouterr().err
+    assert "\n  output folder = " in message
+    assert reason in " ".join(message.split())
+    assert "run it again, for example with" not in message
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
 
-    def render_some(*arguments: Any, **options: Any) -> None:
-        if len(rendered) == 5:
-            raise KeyboardInterrupt
-        rendered.append(arguments)
-        render(*arguments, **options)
 
-    monkeypatch.setattr(cookiecutter_generate, "generate_file", render_some)
-    with pytest.raises(KeyboardInterrupt):
-        generate()
-    assert "Delete the folder" in (parent / "my_service" / hook.MARKER).read_text("utf-8")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="Windows passes no path through such a shell")
-@pytest.mark.parametrize("character", ['"', "$", "`", "\\"])
-def test_folder_in_which_postgresql_cannot_work(
-    character: str,
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_folder_behind_an_unusable_link_is_refused(
+    parent: Path, config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = f"/home/a{character}b/my_service"
-    (problem,) = hook.check_folder(folder, {"database": "postgresql"})
-    assert problem.value == folder
-    assert f"has {character!a} in it," in problem.reason
-    assert hook.command_line([problem], {**GOOD, "_template": "x", "_output_dir": "x"}) is None
-    assert hook.check_folder(folder, {"database": "sqlite"}) == []
-    assert hook.check_folder("/home/a b/é", {"database": "postgresql"}) == []
+    link = parent.parent / "{{ 7*7 }}"
+    link.symlink_to(parent)
+    with pytest.raises(FailedHookException):
+        cookiecutter(str(ROOT), no_input=True, output_dir=str(link), config_file=str(config))
+    assert "which cookiecutter evaluates" in " ".join(capfd.readouterr().err.split())
+    link.unlink()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are always UTF-8")
+def test_folder_that_the_locale_can_not_express_is_refused(parent: Path, tmp_path: Path) -> None:
+    folder = parent / "caf\u00e9"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LC_ALL", "C")
+        code, output = command(folder, tmp_path / "home", str(ROOT), "--no-input", utf8="0")
+    assert code == 1
+    assert "encoding, which is ascii; use another folder" in " ".join(output.split())
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["/home/a b/\u00e9", "/home/it's", "/home/100%", "/home/{x} %}"])
+def test_ordinary_folder_is_accepted(folder: str) -> None:
+    assert hook.check_folder([folder, ""]) == []
 
 
 @pytest.mark.parametrize(
@@ -970,7 +1073,6 @@ def test_folder_in_which_postgresql_cannot_work(
         {"init_git": "no"},
         {"setup_environment": "true"},
         {"author_email": "x@y.test"},
-        {"project_slug": "../evil"},
         {"project_slug": "fastapi"},
     ],
     ids=readable,
@@ -1024,18 +1126,71 @@ def test_cookiecutter_itself_refuses_unknown_values(
         generate(answers=answers)
 
 
+# Cookiecutter finds the second folder missing when it comes to remove it: the hook has done so.
+REFUSED = (FailedHookException, FileNotFoundError)
+UNGUARDED: dict[str, dict[str, Any]] = {
+    "text": {"__project_name": '"; evil'},
+    "no-guard": {"__slug_guard": "x"},
+    "no-guard-evil": {"__slug_guard": "x", "project_slug": "../new/evil"},
+    "no-guard-deep": {"__slug_guard": "x", "project_slug": "a/b/c"},
+    "given": {"__given_slug": "ok"},
+    "given-evil": {"__given_slug": "ok", "project_slug": "../new/evil"},
+    "given-deep": {"__given_slug": "ok", "project_slug": "../../outer/parent/a/b/c"},
+    "both-beside": {"__slug_guard": "x", "__given_slug": "ok", "project_slug": "../victim/evil"},
+}
+
+
 @pytest.mark.usefixtures("untouched")
-def test_computed_answers_can_not_be_given(generate: Generate) -> None:
-    with pytest.raises(CookiecutterException):
-        generate(answers={"__project_name": '"; evil'})
+@pytest.mark.parametrize("answers", UNGUARDED.values(), ids=UNGUARDED)
+def test_computed_answers_can_not_be_given(
+    generate: Generate, capfd: pytest.CaptureFixture[str], answers: dict[str, Any]
+) -> None:
+    with pytest.raises(REFUSED):
+        generate(answers=answers)
+    assert_named(answers, capfd.readouterr().err)
 
 
-def command(folder: Path, home: Path, *arguments: str, typed: str = "") -> tuple[int, str]:
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("answers", UNGUARDED.values(), ids=UNGUARDED)
+def test_computed_answers_can_not_be_configured(
+    config: Path, parent: Path, capfd: pytest.CaptureFixture[str], answers: dict[str, Any]
+) -> None:
+    settings = json.loads(config.read_text("utf-8"))
+    config.write_text(json.dumps({**settings, "default_context": {**GOOD, **answers}}))
+    with pytest.raises(REFUSED):
+        cookiecutter(str(ROOT), no_input=True, output_dir=str(parent), config_file=str(config))
+    assert_named(answers, capfd.readouterr().err)
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("slug", ["../evil", "../new/evil", "../victim/evil", "a/b/c"])
+def test_unguarded_slug_is_refused_when_replayed(
+    generate: Generate, tmp_path: Path, capfd: pytest.CaptureFixture[str], slug: str
+) -> None:
+    with pytest.raises(REFUSED):
+        generate(replay=replay_file(tmp_path, project_slug=slug))
+    assert f"\n  project_slug = {slug!r}\n" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("untouched")
+def test_empty_folder_that_was_there_before_stays(generate: Generate, parent: Path) -> None:
+    empty = parent.parent / "empty"
+    empty.mkdir()
+    os.utime(empty, (1e9, 1e9))
+    with pytest.raises(REFUSED):
+        generate(answers={"__slug_guard": "x", "project_slug": "../empty/a/evil"})
+    assert list(empty.iterdir()) == []
+    empty.rmdir()
+
+
+def command(
+    folder: Path, home: Path, *arguments: str, typed: str = "", utf8: str = "1"
+) -> tuple[int, str]:
     """Run cookiecutter as people do, with a home folder of its own."""
     result = subprocess.run(
         [sys.executable, "-m", "cookiecutter", *arguments],
         cwd=folder,
-        env={**os.environ, "HOME": str(home), "USERPROFILE": str(home), "PYTHONUTF8": "1"},
+        env={**os.environ, "HOME": str(home), "USERPROFILE": str(home), "PYTHONUTF8": utf8},
         input=typed,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
