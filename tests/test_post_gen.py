@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cookiecutter.utils import create_env_with_context
 
 from dev import ROOT
 from hooks import post_gen_project as hook
+from tests.support import commit, git
 
 ANSWERS = {
     "database": "sqlite",
@@ -157,6 +159,68 @@ def test_without_git_there_is_no_record(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A template's repository: just what the hook looks at."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    (folder / "cookiecutter.json").write_text("{}")
+    commit(folder, "First")
+    return folder
+
+
+def recorded(root: Path, template: Path, **answers: object) -> dict[str, Any]:
+    origin = {"_repo_dir": str(template), "_template": str(template), **answers}
+    assert hook.record_origin(root, origin) is None
+    record: dict[str, Any] = json.loads((root / hook.RECORD).read_text("ascii"))
+    return record
+
+
+@pytest.mark.parametrize("checkout", [None, "v1.2.0"])
+def test_checkout_is_recorded(project: Path, template: Path, checkout: str | None) -> None:
+    record = recorded(project, template, _checkout=checkout)
+    assert record["checkout"] == checkout
+    assert record["commit"] == git(template, "rev-parse", "HEAD")
+
+
+def test_variables_of_git_lead_to_no_other_repository(
+    project: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a hook of git sets them."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    commit(other, "Another")
+    expected = git(template, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    assert recorded(project, template)["commit"] == expected
+
+
+def test_repository_around_the_template_is_not_its_own(project: Path, template: Path) -> None:
+    """Such as that of somebody who has copied the template into it."""
+    (template / "copy").mkdir()
+    (template / "copy/cookiecutter.json").write_text("{}")
+    commit(template, "Copy")
+    copy = str(template / "copy")
+    reason = hook.record_origin(project, {"_repo_dir": copy, "_template": copy})
+    assert reason == "the template is not a git repository"
+    assert not (project / hook.RECORD).exists()
+
+
+def test_broken_repository_is_not_taken_for_the_one_around_it(
+    project: Path, template: Path
+) -> None:
+    copy = template / "copy"
+    (copy / ".git").mkdir(parents=True)
+    (copy / "cookiecutter.json").write_text("{}")
+    commit(template, "Copy")
+    reason = hook.record_origin(project, {"_repo_dir": str(copy), "_template": str(copy)})
+    assert reason == "git knows no commit of the template"
+
+
 def test_cruft_comparison_sets_nothing_up(project: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rendered = project.rename(Path(folder) / "service")
@@ -164,6 +228,19 @@ def test_cruft_comparison_sets_nothing_up(project: Path) -> None:
         assert result.returncode == 0, result.stderr
         assert not (rendered / "arguments.json").exists()
         assert not (rendered / "app/db/local_postgres.py").exists()
+        # It may be that somebody's folder has such a name. A patch of `cruft diff` stays one.
+        assert result.stdout == ""
+        assert result.stderr.count("\n") == 1
+        assert f"python3 {str(rendered / hook.SETUP)!a}" in result.stderr
+
+
+def test_cruft_create_in_a_folder_with_such_a_name_sets_up(project: Path, tmp_path: Path) -> None:
+    """It is not where temporary ones are."""
+    (tmp_path / "tmpabcd1234").mkdir()
+    rendered = project.rename(tmp_path / "tmpabcd1234/service")
+    result = run_hook(rendered, setup_environment=True, _commit="0123abc")
+    assert result.returncode == 0, result.stderr
+    assert arguments_of(rendered) == []
 
 
 def test_cruft_create_sets_up(project: Path) -> None:
