@@ -93,7 +93,9 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     answers = {**SCENARIOS, **PAIRS}[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
+    # Where Alembic's settings would be taken for a template.
+    folder = tmp_path_factory.mktemp(request.param) / "100%s"
+    folder.mkdir()
     env = {**os.environ, "PATH": search_path(folder / "bin", with_uv=bool(answers["uv"]))}
     command = [
         *(sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input"),

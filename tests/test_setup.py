@@ -17,6 +17,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from jinja2 import Environment
@@ -41,6 +43,7 @@ UV = shutil.which(
     "uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 )
 GIT = shutil.which("git")
+BASH = shutil.which("bash")
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and modes are those of POSIX")
 
@@ -52,8 +55,14 @@ def behave(name):
     if how == "hang":
         pathlib.Path(os.environ["TOY_MARK"]).write_text(str(os.getpid()))
         time.sleep(60)
+    elif how == "fill":  # ends with an error of the system: no space left
+        with open(os.environ["TOY_FILLER"], "wb") as filler:
+            while filler.write(bytes(2**12)):
+                filler.flush()
     elif how:
         sys.exit(how)
+    foreign = [name for name in os.environ if name in os.environ.get("TOY_FOREIGN", "").split()]
+    assert not foreign, foreign
     print("password of", name, "is", os.environ.get("TOY_LEAK", "secret"))
 """
 ALEMBIC = """
@@ -98,6 +107,13 @@ if "{word}" in sys.argv and os.environ.get("TOY_{name}") == "hang":
         pathlib.Path(path).mkdir(parents=True)
     pathlib.Path(os.environ["TOY_MARK"]).write_text(str(os.getpid()))
     time.sleep(60)
+if "{word}" in sys.argv and os.environ.get("TOY_{name}") == "fill":
+    try:
+        with open(os.environ["TOY_FILLER"], "wb", buffering=0) as filler:
+            while filler.write(bytes(2**12)):
+                pass
+    except OSError:
+        pass  # the real one shall tell
 os.execv("{real}", ["{real}", *sys.argv[1:]])
 """
 
@@ -125,12 +141,20 @@ WHEELS = {name: make_wheel(name, files) for name, files in PACKAGES.items()}
 FORGED = {name: make_wheel(name, {f"{name}.py": "forged = True\n"}) for name in PACKAGES}
 
 
+def fill_up(filler: Path) -> None:
+    """Leave no room on the disk that the file is on."""
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(2**12)):
+            pass
+
+
 @dataclass
 class Index:
     """A package index, and what is wrong with it."""
 
     address: str = ""
     trouble: str = ""
+    filler: Path | None = None
     asked: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -146,6 +170,8 @@ class Index:
             file = f"{name}-1.0-py3-none-any.whl"
             return 200, f'<a href="/files/{name}/{file}">{file}</a>'.encode()
         if kind == "files" and name in wheels:
+            if self.filler:
+                fill_up(self.filler)
             return 200, wheels[name]
         return 404, b""
 
@@ -199,6 +225,8 @@ class Service:
 
     def run(self, command: str | Sequence[str], **env: str) -> subprocess.CompletedProcess[str]:
         """Run it in a terminal's stead, from another folder."""
+        if isinstance(command, str) and os.name != "nt":
+            command = [str(BASH), "-c", command]
         result = subprocess.run(
             command,
             cwd=self.root.anchor,
@@ -214,7 +242,7 @@ class Service:
     def resume(self, output: str, **env: str) -> None:
         """Run the one command that the output names, and expect it to finish the work."""
         command = command_in(output)
-        result = self.run(command if os.name == "nt" else shlex.split(command), **env)
+        result = self.run(command, **env)
         assert result.returncode == 0, result.stdout
         self.check_complete()
 
@@ -267,7 +295,7 @@ def write_program(path: Path, real: str, word: str, name: str) -> None:
 @pytest.fixture
 def service(tmp_path: Path, index: Index, caches: dict[str, str]) -> Service:
     """A toy service that can be set up with uv and git."""
-    root = tmp_path / "it's a 'sérvice' $HOME"
+    root = tmp_path / "it's a 'sérvice' 100%s"
     shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     for path, text in {
         ".gitignore": ".env\n/.venv/\n/var/\n__pycache__/\n",
@@ -484,30 +512,44 @@ def test_goes_on_when_nobody_reads(service: Service) -> None:
 # --- the caller's environment ------------------------------------------------------------------
 
 
-def test_nothing_of_the_callers_environment_gets_in(service: Service, tmp_path: Path) -> None:
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_nothing_of_the_callers_environment_gets_in(
+    service: Service, tmp_path: Path, installer: str, request: pytest.FixtureRequest
+) -> None:
+    if installer == "pip":
+        request.getfixturevalue("pip_only")
     for name, text in {
         "pyproject.toml": "[tool.uv.workspace]\nmembers = ['*']\n[tool.uv]\nno-index = true\n",
         "uv.toml": "required-version = '==0.0.1'\n",
+        "pip.conf": "[install]\nuser = true\n",
     }.items():
         (tmp_path / name).write_text(text)
     del service.env["UV_NO_CONFIG"]
     elsewhere = str(tmp_path / "elsewhere")
+    foreign = {
+        "VIRTUAL_ENV": elsewhere,
+        "PYTHONPATH": elsewhere,
+        # Where this Python is at home. Another place would end the script before its first line.
+        "PYTHONHOME": sys.base_prefix,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONWARNINGS": "error",
+        "PIP_TARGET": elsewhere,
+        "PIP_NO_DEPS": "1",
+        "PIP_REQUIRE_VIRTUALENV": "0",
+        "PIP_DRY_RUN": "1",
+        "UV_PROJECT_ENVIRONMENT": elsewhere,
+        "UV_PYTHON": "3.1",
+        "UV_SYSTEM_PYTHON": "1",
+        "UVICORN_PORT": "1",
+        "GIT_DIR": elsewhere,
+        "DATABASE_URL": "postgresql://other:project@db/x",
+    }
     result = service.set_up(
-        VIRTUAL_ENV=elsewhere,
-        PYTHONPATH=elsewhere,
-        PYTHONHOME="",
-        PYTHONSAFEPATH="1",
-        PYTHONWARNINGS="error",
-        PIP_TARGET=elsewhere,
+        **foreign,
         PIP_USER="1",
-        PIP_NO_DEPS="1",
-        UV_PROJECT_ENVIRONMENT=elsewhere,
-        UV_PYTHON="3.1",
-        UV_SYSTEM_PYTHON="1",
-        UVICORN_PORT="1",
-        GIT_DIR=elsewhere,
-        DATABASE_URL="postgresql://other:project@db/x",
+        PIP_CONFIG_FILE=str(tmp_path / "pip.conf"),
         secret_key="too short",
+        TOY_FOREIGN=" ".join(foreign),
     )
     assert result.returncode == 0, result.stdout
     service.check_complete()
@@ -515,6 +557,13 @@ def test_nothing_of_the_callers_environment_gets_in(service: Service, tmp_path: 
     name = "SECRET_KEY" if os.name == "nt" else "secret_key"  # Windows knows no lowercase ones
     assert f"your shell sets DATABASE_URL, {name}" in result.stdout
     assert "too short" not in result.stdout
+
+
+def test_home_of_another_python_is_not_passed_on(checkout: ModuleType, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONHOME", str(tmp_path / "nowhere"))
+        project = checkout.Checkout(tmp_path)
+    assert project.run(sys.executable, "-c", "print('started')").strip() == "started"
 
 
 def test_clean_environment_keeps_what_reaches_the_index(checkout: ModuleType) -> None:
@@ -536,6 +585,7 @@ def test_clean_environment_keeps_what_reaches_the_index(checkout: ModuleType) ->
             *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "__PYVENV_LAUNCHER__"),
             *("PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "UV_PROJECT", "UV_PYTHON"),
             *("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "ALEMBIC_CONFIG", "WEB_CONCURRENCY"),
+            *("PYTHONHOME", "UVICORN_PORT", "UVICORN_HOST"),
             *("SECRET_KEY", "database_url"),
         ],
         "x",
@@ -616,6 +666,13 @@ def test_failing_step(service: Service, trouble: dict[str, str], step: int, reas
     service.resume(result.stdout)
 
 
+def test_what_was_left_out_as_asked_is_left_out_again(service: Service) -> None:
+    result = service.set_up("--skip", "migrate", "superuser", TOY_UVICORN="broken")
+    assert result.returncode == 1
+    assert "Skipped     migrate, superuser, as you asked" in result.stdout
+    assert command_in(result.stdout).endswith(" --skip migrate superuser")
+
+
 def test_hashes_are_required(service: Service) -> None:
     (service.root / "requirements-dev.txt").write_text("toybox==1.0\n")
     result = service.set_up()
@@ -684,6 +741,39 @@ def test_full_disk(
     service.resume(result.stdout)
 
 
+@pytest.mark.parametrize(
+    ("what", "step"),
+    [("uv", 3), ("pip", 3), ("ALEMBIC", 4), ("INIT_DB", 5), ("UVICORN", 6), ("GIT", 7)],
+)
+def test_disk_that_fills_up_meanwhile(
+    service: Service,
+    disk: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    *,
+    what: str,
+    step: int,
+) -> None:
+    if what == "pip":
+        request.getfixturevalue("pip_only")
+    filler = disk / "filler"
+    trouble = {"TOY_FILLER": str(filler)}
+    if what in {"uv", "pip"}:
+        service.index.filler = filler
+        trouble |= dict.fromkeys(["UV_CACHE_DIR", "PIP_CACHE_DIR"], str(tmp_path / "empty"))
+    else:
+        trouble[f"TOY_{what}"] = "fill"
+
+    result = service.set_up(*(["--init-git"] if what == "GIT" else []), **trouble)
+
+    assert result.returncode == 1
+    assert f"at step {step}: " in result.stdout
+    assert "no space is left on the disk" in result.stdout
+    service.index.filler = None
+    filler.unlink()
+    service.resume(result.stdout)
+
+
 def test_read_only_disk(service: Service, disk: Path) -> None:
     as_administrator("mount", "-o", "remount,ro", str(disk))
     result = service.set_up()
@@ -695,18 +785,29 @@ def test_read_only_disk(service: Service, disk: Path) -> None:
     service.resume(result.stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Python finds its library otherwise")
+def python_without(folder: Path, *parts: str) -> Path:
+    """Make a Python whose standard library lacks something."""
+    library = Path(sysconfig.get_path("stdlib"))
+    python = folder / "part/bin/python3"
+    (folder / "part/lib" / library.name).mkdir(parents=True)
+    for path in library.iterdir():
+        if path.name not in parts:
+            (folder / "part/lib" / library.name / path.name).symlink_to(path)
+    python.parent.mkdir()
+    shutil.copy(Path(sys.executable).resolve(), python)
+    return python
+
+
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere Python finds its library otherwise"
+)
+
+
+@linux
 @pytest.mark.parametrize("missing", ["ensurepip", "venv"])
 def test_python_that_lacks_a_part(service: Service, missing: str, tmp_path: Path) -> None:
     """As on Debian: what is missing there is a package of its own, python3-venv."""
-    library = Path(sysconfig.get_path("stdlib"))
-    python = tmp_path / "part/bin/python3"
-    (tmp_path / "part/lib" / library.name).mkdir(parents=True)
-    for path in library.iterdir():
-        if path.name != missing:
-            (tmp_path / "part/lib" / library.name / path.name).symlink_to(path)
-    python.parent.mkdir()
-    shutil.copy(Path(sys.executable).resolve(), python)
+    python = python_without(tmp_path, missing)
     uv = Path(service.env["PATH"]) / "uv"
     hidden = uv.rename(tmp_path / "uv")
 
@@ -792,6 +893,42 @@ def test_an_environment_that_somebody_made_is_used(service: Service) -> None:
     assert (service.root / ".venv/mine").exists()
 
 
+@pytest.mark.parametrize("text", ["", "x", "x\n", "\udcff\n\n"], ids=ascii)
+def test_a_damaged_stamp_is_that_of_a_broken_environment(service: Service, text: str) -> None:
+    assert service.set_up("--skip", "migrate", "superuser", "prove").returncode == 0
+    (service.root / ".venv/old").touch()
+    (service.root / ".venv/finished-setup").write_bytes(text.encode(errors="surrogateescape"))
+    result = service.set_up()
+    assert result.returncode == 0, result.stdout
+    assert not (service.root / ".venv/old").exists()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("version", "prefix", "is_healthy"),
+    [("3, 12, 0", "/x", True), ("3, 10, 9", "/x", False), ("3, 12, 0", sys.base_prefix, False)],
+    ids=["good", "old", "no environment"],
+)
+def test_environment_of_another_kind_is_not_kept(
+    setup: ModuleType,
+    checkout: ModuleType,
+    tmp_path: Path,
+    *,
+    version: str,
+    prefix: str,
+    is_healthy: bool,
+) -> None:
+    """Its Python is too old, or is none of an environment any more."""
+    project = checkout.Checkout(tmp_path)
+    project.scripts.mkdir(parents=True)
+    project.python.write_text(
+        f"#!{sys.executable} -I\nimport sys\nsys.version_info = ({version})\n"
+        f"sys.prefix = {prefix!r}\nexec(sys.argv[-1])\n"
+    )
+    project.python.chmod(0o755)
+    assert setup.is_healthy(project) == is_healthy
+
+
 @pytest.mark.parametrize("damage", ["moved", "interpreter gone", "interpreter broken"])
 def test_a_broken_environment_is_made_again(service: Service, damage: str) -> None:
     assert service.set_up().returncode == 0
@@ -818,9 +955,67 @@ def test_environment_of_uv_gets_pip_when_uv_is_gone(service: Service) -> None:
     assert result.returncode == 0, result.stdout
 
 
+ODD_PATHS = {"colon": "a:b", "quote": 'a"b', "dollar": "a$b", "backtick": "a`b", "line": "a\nb"}
+
+
+@posix
+@pytest.mark.parametrize("name", ODD_PATHS.values(), ids=ODD_PATHS)
+def test_path_that_only_uv_can_work_in(service: Service, tmp_path: Path, name: str) -> None:
+    service.root = service.root.rename(tmp_path / name)
+    uv = Path(service.env["PATH"]) / "uv"
+    hidden = uv.rename(tmp_path / "uv")
+
+    result = service.set_up()
+
+    assert result.returncode == 1
+    character = next(c for c in name if not c.isalpha())
+    assert "at step 2: Creating .venv with pip" in result.stdout
+    assert f"with {character!a} in its path; install uv, or move the folder" in result.stdout
+    assert not (service.root / ".venv").exists()
+    hidden.rename(uv)
+    service.resume(result.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are always UTF-8")
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_path_that_is_no_text(
+    service: Service, tmp_path: Path, installer: str, request: pytest.FixtureRequest
+) -> None:
+    """Neither uv nor pip can work there, so that it has to be moved."""
+    if installer == "pip":
+        request.getfixturevalue("pip_only")
+    service.root = service.root.rename(tmp_path / "caf\udce9")
+    result = service.set_up("--init-git")
+    assert result.returncode == 1
+    assert "at step 2: " in result.stdout
+    assert "its path has bytes that are no UTF-8; move the folder" in result.stdout
+    # A shell makes the same bytes of it again, whatever the terminal has shown.
+    again = service.run(command_in(result.stdout))
+    assert "at step 2: " in again.stdout
+    service.root = service.root.rename(tmp_path / "100% (caf\u00e9)")
+    assert service.set_up().returncode == 0
+
+
+@posix
+def test_path_that_the_locale_can_not_express(service: Service) -> None:
+    del service.env["PYTHONIOENCODING"]
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = service.set_up("--init-git", **locale, TOY_ALEMBIC="trouble")
+    assert "at step 4: " in result.stdout
+    service.resume(result.stdout, **locale)
+    assert service.set_up(**locale).stdout.count("(kept: ") == 3
+
+
 # --- interrupted -------------------------------------------------------------------------------
 
+HANG = """
+import os, pathlib, time
+if os.environ.get("TOY_{name}") == "hang":
+    pathlib.Path(os.environ["TOY_MARK"]).write_text(str(os.getpid()))
+    time.sleep(60)
+"""
 # What hangs, and the number of the step in which it does.
+HANGS_WITH_PIP = {"VENV": 2, "ENSUREPIP": 2, "index": 3}
 HANGS = {
     "UV": 2,
     "index": 3,
@@ -831,15 +1026,29 @@ HANGS = {
 }
 
 
-def start_and_hang(service: Service, what: str, tmp_path: Path) -> subprocess.Popen[str]:
+def python_that_hangs(folder: Path) -> Path:
+    """A Python whose venv and ensurepip hang when they are told to."""
+    python = python_without(folder, "venv", "ensurepip")
+    library = Path(sysconfig.get_path("stdlib"))
+    for name in ("venv", "ensurepip"):
+        copy = folder / "part/lib" / library.name / name
+        shutil.copytree(library / name, copy)
+        main = copy / "__main__.py"
+        main.write_text(HANG.format(name=name.upper()) + main.read_text())
+    return python
+
+
+def start_and_hang(
+    service: Service, what: str, tmp_path: Path, python: str | Path = sys.executable
+) -> subprocess.Popen[str]:
     env = {**service.env, f"TOY_{what}": "hang"}
     if what == "UV":
         env["TOY_LEAVES"] = str(service.root / ".venv/bin/half")
     if what == "index":
         service.index.trouble = "hang"
-        env["UV_CACHE_DIR"] = str(tmp_path / "empty")
+        env["UV_CACHE_DIR"] = env["PIP_CACHE_DIR"] = str(tmp_path / "empty")
     process = subprocess.Popen(
-        [sys.executable, service.script, "--init-git"],
+        [python, service.script, "--init-git"],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -871,7 +1080,7 @@ def is_running(mark: Path) -> bool:
     ("what", "how"),
     [
         *((what, "Ctrl-C") for what in HANGS),
-        *((what, how) for what in ("index", "UVICORN") for how in ("SIGINT", "SIGTERM")),
+        *((what, how) for what in ("index", "UVICORN") for how in ("SIGINT", "SIGTERM", "SIGHUP")),
     ],
 )
 def test_interrupted_and_resumed(service: Service, what: str, how: str, tmp_path: Path) -> None:
@@ -906,6 +1115,29 @@ def test_killed_and_resumed(service: Service, what: str, tmp_path: Path) -> None
     result = service.set_up("--init-git")
     assert result.returncode == 0, result.stdout
     service.check_complete()
+    assert service.settings() == settings
+    assert service.git("rev-list", "--count", "--all").strip() == "1"
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("what", HANGS_WITH_PIP)
+def test_interrupted_with_pip_and_resumed(
+    service: Service, pip_only: Service, tmp_path: Path, what: str, number: int
+) -> None:
+    python = python_that_hangs(tmp_path)
+    process = start_and_hang(service, what, tmp_path, python)
+    os.killpg(process.pid, number)
+    output = process.communicate(timeout=30)[0]
+    settings = service.settings()
+    service.index.trouble = ""
+    if number == signal.SIGINT:
+        assert f"at step {HANGS_WITH_PIP[what]}: " in output
+        service.resume(output)
+    else:
+        result = service.run([str(python), str(service.script), "--init-git"])
+        assert result.returncode == 0, result.stdout
+        service.check_complete()
     assert service.settings() == settings
     assert service.git("rev-list", "--count", "--all").strip() == "1"
 
@@ -1150,6 +1382,45 @@ def test_windows(
     lines = "\n".join(setup.summarise(project, outcomes, [], 1.0))
     assert str(Path("Scripts/poe")) in lines
     assert f'cd "{root}"' in lines
+
+
+def test_windows_removes_what_is_read_only(
+    checkout: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As git's files are. There, only what can be written can be removed."""
+    monkeypatch.setattr(checkout, "WINDOWS", True)
+    draft = tmp_path / "draft"
+    (draft / "objects").mkdir(parents=True)
+    (draft / "objects/one").touch()
+    (draft / "objects/one").chmod(0o400)
+    removed = []
+
+    def rmtree(path: Path) -> None:
+        files = [file for file in path.rglob("*") if file.is_file()]
+        assert all(file.stat().st_mode & stat.S_IWRITE for file in files)
+        removed.extend(files)
+
+    monkeypatch.setattr(checkout.shutil, "rmtree", rmtree)
+    checkout.Checkout(tmp_path).discard(draft)
+    assert [path.name for path in removed] == ["one"]
+
+
+def test_windows_starts_commands_that_can_be_asked_to_end(
+    checkout: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ctrl-Break reaches a whole group: without one of its own, this process as well."""
+    group = 0x200
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", group, raising=False)
+    start = subprocess.Popen
+    flags = []
+
+    def popen(command: list[str], *, creationflags: int, **options: Any) -> subprocess.Popen[bytes]:
+        flags.append(creationflags)
+        return start(command, **options)
+
+    monkeypatch.setattr(checkout.subprocess, "Popen", popen)
+    checkout.Checkout(tmp_path).run(sys.executable, "-c", "")
+    assert flags == [group]
 
 
 def test_log_that_cannot_be_written_stops_nothing(checkout: ModuleType, tmp_path: Path) -> None:

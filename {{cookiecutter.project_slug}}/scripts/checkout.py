@@ -99,7 +99,8 @@ class Checkout:
                 self.var.mkdir(exist_ok=True)
                 replace_privately(self.log_file, self.var / "log.draft", b"")
                 self.has_log = True
-            with self.log_file.open("a", encoding="utf-8") as log:
+            # A path need not be UTF-8.
+            with self.log_file.open("a", encoding="utf-8", errors="backslashreplace") as log:
                 log.write(self.redact(text).replace("\0", "\n") + "\n")
 
     def secrets(self) -> list[str]:
@@ -241,7 +242,16 @@ def shorten(text: str, length: int = 300) -> str:
 
 def quote(command: Sequence[object]) -> str:
     words = [str(word) for word in command]
-    return subprocess.list2cmdline(words) if WINDOWS else shlex.join(words)
+    return subprocess.list2cmdline(words) if WINDOWS else " ".join(map(quote_word, words))
+
+
+def quote_word(word: str) -> str:
+    """Quote a word for a shell, so that it can be printed and copied whatever bytes it has."""
+    if word.isprintable():
+        return shlex.quote(word)
+    ordinary = set(range(0x20, 0x7F)) - set(b"'\\")
+    text = (chr(byte) if byte in ordinary else f"\\{byte:03o}" for byte in os.fsencode(word))
+    return f"$'{''.join(text)}'"
 
 
 def replace_privately(path: Path, draft: Path, content: bytes) -> None:

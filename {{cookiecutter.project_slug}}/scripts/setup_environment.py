@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from checkout import (  # noqa: E402 - see above
     CAUSES,
+    WINDOWS,
     Checkout,
     Failed,
     Skipped,
@@ -90,6 +91,7 @@ def make_venv(checkout: Checkout) -> str:
     if sys.version_info[:2] < OLDEST_PYTHON:
         needed, present = (".".join(map(str, v)) for v in (OLDEST_PYTHON, sys.version_info[:3]))
         raise Failed(f"it needs Python {needed} or newer, and this is {present}")
+    refuse_path(checkout)
     if checkout.venv.is_symlink() or checkout.venv.is_file():
         raise Failed(f"{checkout.venv} is not a folder; move it away")
     if checkout.venv.is_dir():
@@ -113,6 +115,23 @@ def make_venv(checkout: Checkout) -> str:
     return f"Python {'.'.join(map(str, sys.version_info[:3]))}, {python}"
 
 
+def refuse_path(checkout: Checkout) -> None:
+    """Say so before a tool fails: it would not name the path's letter that it can't deal with."""
+    path = os.fsencode(checkout.root)
+    try:
+        path.decode("utf-8")
+    except UnicodeDecodeError as error:
+        reason = "its path has bytes that are no UTF-8; move the folder to another place"
+        raise Failed(reason) from error
+    # Neither in the first line of a program nor in PATH; uv knows ways round.
+    unusable = re.search(r";" if WINDOWS else r'[:"$`\\\n]', str(checkout.root))
+    if unusable and not checkout.uv:
+        raise Failed(
+            f"programs that pip installs can't start from a folder with {unusable[0]!a} in its "
+            "path; install uv, or move the folder to another place"
+        )
+
+
 def install_pip(checkout: Checkout) -> None:
     checkout.run(checkout.python, "-m", "ensurepip", "--default-pip")
 
@@ -127,21 +146,21 @@ def stamp(checkout: Checkout) -> Path:
     return checkout.venv / "finished-setup"
 
 
-def stamp_text(checkout: Checkout) -> str:
+def stamp_content(checkout: Checkout) -> bytes:
     digest = hashlib.sha256()
     for name in REQUIREMENTS:
         digest.update(hashlib.sha256((checkout.root / name).read_bytes()).digest())
-    return f"{digest.hexdigest()}\n{checkout.venv}\n"
+    return f"{digest.hexdigest()}\n".encode() + os.fsencode(checkout.venv) + b"\n"
 
 
 def is_healthy(checkout: Checkout) -> bool:
     """Tell whether .venv is complete, works, and is where it was made (a moved one is broken)."""
     if unfinished(checkout).exists() or not checkout.python.exists():
         return False
-    if stamp(checkout).exists() and stamp(checkout).read_text("utf-8").split("\n")[1] != str(
-        checkout.venv
-    ):
-        return False
+    if stamp(checkout).exists():
+        made_in = stamp(checkout).read_bytes().partition(b"\n")[2]
+        if made_in != os.fsencode(checkout.venv) + b"\n":
+            return False
     code = (
         f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON} or sys.prefix == sys.base_prefix)"
     )
@@ -160,8 +179,8 @@ def base_python() -> str:
 
 
 def install_packages(checkout: Checkout) -> str:
-    wanted = stamp_text(checkout)
-    if stamp(checkout).exists() and stamp(checkout).read_text("utf-8") == wanted:
+    wanted = stamp_content(checkout)
+    if stamp(checkout).exists() and stamp(checkout).read_bytes() == wanted:
         return "kept: nothing has changed"
     unfinished(checkout).touch()
     causes = {**CAUSES, **REGISTRY_CAUSES}
@@ -191,7 +210,7 @@ def install_packages(checkout: Checkout) -> str:
             raise
         # Only when it is very verbose, pip says why it has found nothing.
         checkout.run(*install, "-vv", "--retries=0", cwd=cwd, causes=causes)
-    replace_privately(stamp(checkout), checkout.venv / "stamp.draft", wanted.encode())
+    replace_privately(stamp(checkout), checkout.venv / "stamp.draft", wanted)
     unfinished(checkout).unlink()
     return ""
 
