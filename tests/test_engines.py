@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 
-from dev import BIN
+from dev import BIN, TEMPLATE
 from tests.support import commit, contents, copy_checkout, git, run
 
 ANSWERS = {"project_name": 'Zoë\'s "shop"', "setup_environment": "no", "init_git": "no"}
@@ -184,3 +184,48 @@ def test_ctrl_c_keeps_the_whole_service(repository: Path, tmp_path: Path) -> Non
     made = {name for name in files if name == ".env" or name.startswith((".venv/", "var/"))}
     assert ".env" in made
     assert files.keys() - made == contents(whole / "my_service").keys()
+
+
+SLOW = "# {% for a in range(99999) %}# {% for b in range(99999) %}# {% endfor %}# {% endfor %}\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C can't be sent to a group of processes there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_rendering_is_begun_anew(
+    repository: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Its folder says that it is half of a service, and names one command."""
+    git(tmp_path, "clone", "--quiet", str(repository), "template")
+    slow = tmp_path / "template" / TEMPLATE.name / "zz.txt"  # comes after all others of its folder
+    slow.write_text(SLOW)
+    answers = ["project_name=Zoë's \U0001f469\u200d\U0001f467", "project_slug=shop", *TYPED[1:]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cookiecutter", "--no-input", "template", *answers],
+        cwd=tmp_path,
+        env={**os.environ, "PWD": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not (tmp_path / "shop/pyproject.toml").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+
+    os.killpg(process.pid, number)
+
+    assert process.wait(timeout=30) != 0
+    slow.unlink()
+    said = (tmp_path / "shop/INCOMPLETE.txt").read_text("utf-8")
+    assert said.startswith("Stopped while writing the files")
+    assert "Because cookiecutter was ended" in said
+    command = said.partition("with this command:\n\n")[2].strip()
+    assert "\n" not in command
+    run("bash", "-c", f'PATH="{BIN}:$PATH"; {command}', cwd=repository)
+    (tmp_path / "whole").mkdir()
+    whole = [sys.executable, "-m", "cookiecutter", "--no-input", str(repository), *answers]
+    run(*whole, cwd=tmp_path / "whole")
+    files = contents(tmp_path / "shop")
+    expected = contents(tmp_path / "whole/shop")
+    for each in (files, expected):
+        each.pop(".cruft.json", None)
+    assert files == expected
