@@ -219,27 +219,29 @@ def free_files(folder: str) -> float:
 
 def check_folder(folders: Iterable[str]) -> list[Problem]:
     """Refuse a path in which cookiecutter, pip or PostgreSQL can't work."""
-    problems = {}
-    for folder in folders:
-        marker = next((marker for marker in MARKERS if marker in folder), None)
-        # pip and PostgreSQL start programs through a shell.
-        unusable = re.search(r'["$`\\\n]', folder) if os.name == "posix" else None
-        if marker or unusable:
-            reason = (
-                f"has {marker!r} in it, which cookiecutter evaluates"
-                if marker
-                else f"has {unusable[0]!a} in it, with which programs that pip installs, and "
-                "PostgreSQL, can't start"
-            )
-        elif any(unicodedata.category(character) == "Cs" for character in folder):
-            reason = (
-                "has bytes in it that are no text in this system's encoding, which is "
-                f"{sys.getfilesystemencoding()}"
-            )
-        else:
-            continue
-        problems[folder] = Problem("output folder", folder, f"{reason}; use another folder")
-    return [*problems.values()]
+    return [
+        Problem("output folder", folder, f"{reason}; use another folder")
+        for folder in dict.fromkeys(folders)
+        for reason in folder_reasons(folder)
+    ]
+
+
+def folder_reasons(folder: str) -> Iterable[str]:
+    for marker in MARKERS:
+        if marker in folder:
+            yield f"has {marker!r} in it, which cookiecutter evaluates"
+    # Both start programs through a shell.
+    unusable = re.search(r'["$`\\\n]', folder) if os.name == "posix" else None
+    if unusable:
+        yield (
+            f"has {unusable[0]!a} in it, with which programs that pip installs, and PostgreSQL, "
+            "can't start"
+        )
+    if any(unicodedata.category(character) == "Cs" for character in folder):
+        yield (
+            "has bytes in it that are no text in this system's encoding, which is "
+            f"{sys.getfilesystemencoding()}"
+        )
 
 
 def check_text(name: str, value: object, given: object) -> Problem | None:

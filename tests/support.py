@@ -1,11 +1,17 @@
-"""Programs that tests run, and repositories of the template to run them on."""
+"""Programs that tests run, repositories of the template to run them on, and what files hold."""
 
 from __future__ import annotations
 
+import ast
+import configparser
+import json
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
+
+import yaml
 
 from dev import ROOT
 
@@ -58,3 +64,46 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".git" not in path.relative_to(folder).parts
     }
+
+
+# Of Docker's instructions, those that a service may need.
+DOCKER = {
+    *("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"),
+    *("RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+}
+# Their forms are not described by a grammar that a parser could know.
+PROSE = {"", ".css", ".html", ".mako", ".md", ".txt"}
+
+
+def parse(path: Path) -> None:
+    """Fail when a file is none of what its name says, or when nobody has said what that is."""
+    text = path.read_bytes().decode("utf-8")
+    if path.name.startswith(("Dockerfile", "Containerfile")):
+        parse_dockerfile(text)
+        return
+    if path.suffix == ".sh" or (text.startswith("#!") and "sh" in text.partition("\n")[0]):
+        subprocess.run(["bash", "-n", str(path)], check=True)
+        return
+    match path.suffix:
+        case ".py":
+            ast.parse(text)
+        case ".toml":
+            tomllib.loads(text)
+        case ".json":
+            json.loads(text)
+        case ".yaml" | ".yml":
+            list(yaml.safe_load_all(text))
+        case ".ini" | ".cfg":
+            configparser.ConfigParser().read_string(text)
+        case ".env":
+            for line in text.splitlines():
+                assert not line or line.startswith("#") or line.partition("=")[0].isidentifier()
+        case suffix:
+            assert suffix in PROSE, f"{path}: how is it parsed?"
+
+
+def parse_dockerfile(text: str) -> None:
+    joined = text.replace("\\\n", " ")
+    lines = [line.strip() for line in joined.splitlines()]
+    for line in lines:
+        assert not line or line.startswith("#") or line.split()[0].upper() in DOCKER, line

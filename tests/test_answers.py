@@ -97,6 +97,9 @@ BROKEN_TEMPLATES = {
     "empty": "{{ }}",
     "unclosed-block": "# {% if x %}",
     "unclosed-comment": "# {# x",
+    "unclosed": "{{ x",
+    "division": "{{ 1/0 }}",
+    "filter": '{{ "a"|nosuch }}',
 }
 REFUSED_TEXTS = {
     "empty": ("", "must not be empty"),
@@ -623,6 +626,21 @@ def test_answers_enter_the_hook_as_data(text: str) -> None:
     assert source.endswith(untouched)
 
 
+@pytest.mark.parametrize("text", HOSTILE, ids=readable)
+def test_answers_enter_the_other_hook_as_data(text: str) -> None:
+    answers = {**resolve(), **dict.fromkeys((*hook.EXAMPLES, "_template", text), text)}
+    source = render(answers, ROOT / "hooks/post_gen_project.py")
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in {"ANSWERS", "CHOSEN"}
+    }
+    assert json.loads(values["ANSWERS"]) == answers
+    assert values["CHOSEN"] == {"database": "sqlite"}
+
+
 def test_hook_can_be_rendered_by_old_cookiecutter() -> None:
     """It has other delimiters, and has to get as far as reading why it is refused."""
     old = Environment(keep_trailing_newline=True)  # noqa: S701  # what cookiecutter uses
@@ -886,7 +904,7 @@ def test_template_on_the_command_line_is_refused(
 def test_broken_template_on_the_command_line_leaves_nothing(
     generate: Generate, template: str
 ) -> None:
-    with pytest.raises((UndefinedVariableInTemplate, TemplateSyntaxError)):
+    with pytest.raises((UndefinedVariableInTemplate, TemplateSyntaxError, ZeroDivisionError)):
         generate(answers={"project_description": template})
 
 

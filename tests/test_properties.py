@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import re
 import runpy
 import shutil
@@ -19,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
+from cookiecutter.exceptions import FailedHookException
 from cookiecutter.main import cookiecutter
 from hypothesis import example, given
 from hypothesis import strategies as st
-from jinja2 import TemplateSyntaxError
 
 from dev import BIN, LICENSE_TEXTS, ROOT, TEMPLATE, clean_environment
+from hooks import post_gen_project
 from hooks import pre_gen_project as hook
+from tests.support import parse
 
 Texts = dict[str, str]
 
@@ -40,6 +42,7 @@ ORDINARY: Texts = {
 SEEDS = [
     *("'", '"', "'''", '"""', "\u201c\u2018\u00ab", "\\", '\\"', "\\u0022", "\\N{DASH}", "a\\"),
     *("a\nb", "a\r\nb", "\u2028", "\0", "\x1b[31m", "\ud800", "\ufeff", "\ufffe"),
+    *("{{ 1/0 }}", "{{ x", "{{ 'a'|nosuch }}", "{{ x.y.z }}", "{{ cookiecutter.pop('license') }}"),
     *("{{ x }}", "{{ 7 * 7 }}", "{{", "}}", "{% raw %}", "# {% if x %}", "# {%", "# {# x #}", "#}"),
     *("${{ secrets.X }}", "${{", "$(id)", "`id`", "$HOME", "%PATH%", "%s", "%(x)s", "%%", "{0}"),
     *("</script>", "<!--", "&amp;", "[x](y)", "# x", "> x", "- x", "| x", "---", "```", "***"),
@@ -112,6 +115,8 @@ def reduced_template(folder: Path) -> Path:
 @pytest.fixture
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("cookiecutter.hooks.run_script", run_here)
+    # test_updates.py has the real one.
+    monkeypatch.setattr(post_gen_project, "git", lambda *_: "# branch.oid 0123abc")
     return reduced_template(tmp_path)
 
 
@@ -159,8 +164,13 @@ def check_refusal(folder: Path, answers: Texts, message: str) -> None:
 
 def check_project(project: Path, answers: Texts) -> None:
     assert project.name == answers["project_slug"]
-    for path in project.rglob("*.py"):
-        ast.parse(path.read_text("utf-8"))
+    origin = {"_repo_dir": str(ROOT), "_template": str(ROOT), **answers}
+    assert post_gen_project.record_origin(project, origin) is None
+    for path in filter(Path.is_file, project.rglob("*")):
+        parse(path)
+
+    record = json.loads((project / ".cruft.json").read_text("ascii"))
+    assert record["context"]["cookiecutter"].items() >= answers.items()
 
     metadata = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     assert metadata["name"] == answers["project_slug"]
@@ -217,9 +227,10 @@ def test_any_answers(template: Path, by_hand: bool, capfd: pytest.CaptureFixture
                 shutil.rmtree(folder / "replay")
                 check_refusal(folder, answers, capfd.readouterr().err)
                 outcomes["refused"] += 1
-            except (UndefinedVariableInTemplate, TemplateSyntaxError):
-                # Cookiecutter could not evaluate an answer.
+            except Exception:  # noqa: BLE001 - cookiecutter evaluates templates in answers, to whatever end
+                given = "\n".join(answers.values())
                 assert not by_hand
+                assert any(marker in given for marker in hook.MARKERS)
                 assert list((folder / "outer/parent").iterdir()) == []
             else:
                 check_project(project, answers)

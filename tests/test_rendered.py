@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import configparser
 import filecmp
-import json
 import re
 import subprocess
 import sys
@@ -12,11 +10,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from dev import TEMPLATE, clean_environment
 from hooks.post_gen_project import RECORD
 from tests.conftest import DATABASES, LICENSES, Answers, Bake, is_copied
+from tests.support import parse
 
 # The layout that the template exists for; .env is written by the set-up.
 LAYOUT = [
@@ -275,17 +273,31 @@ def test_texts_are_clean(project: Path) -> None:
         assert not re.search(r"[ \t]+$", text, flags=re.MULTILINE), name
 
 
-def test_structured_files_parse(project: Path) -> None:
-    for name, text in texts(project).items():
-        match Path(name).suffix:
-            case ".ini":
-                configparser.ConfigParser(interpolation=None).read_string(text)
-            case ".json":
-                json.loads(text)
-            case ".toml":
-                tomllib.loads(text)
-            case ".yaml" | ".yml":
-                yaml.safe_load(text)
+def test_files_parse(project: Path) -> None:
+    for name in inventory(project):
+        parse(project / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    {
+        "a.py": "x = (",
+        "a.toml": "x =",
+        "a.json": "{,}",
+        "a.yml": "a: [",
+        "a.ini": "a = 1",
+        "a.sh": "if true",
+        "tool": "#!/usr/bin/env bash\nif true",
+        "example.env": "a b = 1",
+        "Dockerfile": "FROM x\nRUNN y",
+        "a.new": "",
+        "README.md": "\udcff",
+    }.items(),
+)
+def test_what_does_not_parse_is_found(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each parser has its own
+        parse(tmp_path / name)
 
 
 def test_metadata(project: Path, answers: Answers) -> None:
@@ -318,12 +330,6 @@ def test_example_env(project: Path) -> None:
     assert values["SECRET_KEY"] == ""
     assert values["FIRST_SUPERUSER_PASSWORD"] == ""
     assert values["FIRST_SUPERUSER_EMAIL"] == "you@example.com"
-
-
-def test_code_compiles(project: Path) -> None:
-    for name, text in texts(project).items():
-        if name.endswith(".py"):
-            compile(text, name, "exec")
 
 
 @pytest.mark.parametrize("database", DATABASES)
