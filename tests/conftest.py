@@ -54,7 +54,7 @@ SCENARIOS: dict[str, Answers] = {
     "postgresql-uv": {"database": "postgresql", "uv": True},
     "sqlite-pip": {"database": "sqlite", "uv": False, "project_slug": "my_service", **AWKWARD},
 }
-# In the long run: every pair of values of any two answers, all of them set up.
+# In the long run: every pair of values of any two answers. These are set up and tested.
 PAIRS: dict[str, Answers] = {
     f"{database}-{license_}-{'uv' if uv else 'pip'}-{'git' if init_git else 'nogit'}": {
         "database": database,
@@ -66,6 +66,16 @@ PAIRS: dict[str, Answers] = {
     for first, database in enumerate(DATABASES)
     for second, license_ in enumerate(LICENSES)
     for uv, init_git in [((first + second) % 2 == 0, (first + second // 2) % 2 == 0)]
+}
+# The pairs with "no set-up", which need no long run.
+NOT_SET_UP: dict[str, Answers] = {
+    f"{DATABASES[number % 2]}-{license_}-{'git' if number // 2 % 2 == 0 else 'nogit'}": {
+        "database": DATABASES[number % 2],
+        "license": license_,
+        "setup_environment": False,
+        "init_git": number // 2 % 2 == 0,
+    }
+    for number, license_ in enumerate(LICENSES)
 }
 ONLY_FILES: Answers = {"setup_environment": False, "init_git": False}
 

@@ -243,6 +243,8 @@ REFUSED_EMAILS = {
     "a@x.INVALID": "reserved",
     "a@x.local": "reserved",
     "a@x.localhost": "reserved",
+    "a@1.in-addr.arpa": "reserved",
+    "a@x.onion": "reserved",
     "a" * 65 + "@example.com": "too long",
     "a@" + ("x" * 50 + ".") * 5 + "com": "too long",
 }

@@ -27,7 +27,7 @@ import pytest
 
 from dev import BIN, ROOT
 from hooks.pre_gen_project import BOOLEANS, CHOICES
-from tests.conftest import AWKWARD, COMBINATIONS, PAIRS, SCENARIOS, Answers
+from tests.conftest import AWKWARD, COMBINATIONS, NOT_SET_UP, PAIRS, SCENARIOS, Answers
 from tests.support import git, run
 from tools.running import browse, find_browser, program, running
 
@@ -184,21 +184,33 @@ def test_every_answer_with_a_choice_is_tested() -> None:
         assert answers.keys() == {*CHOICES, *BOOLEANS, "uv"}
 
 
-def test_commit_without_a_set_up(tmp_path: Path) -> None:
-    command = ["-m", "cookiecutter", "--no-input", str(ROOT), "setup_environment=no"]
-    run(sys.executable, *command, "init_git=yes", cwd=tmp_path)
+@pytest.mark.parametrize("answers", NOT_SET_UP.values(), ids=NOT_SET_UP)
+def test_commit_without_a_set_up(tmp_path: Path, answers: Answers) -> None:
+    typed = [f"{name}={value}" for name, value in answers.items()]
+    command = ["-m", "cookiecutter", "--no-input", str(ROOT), *typed]
+    output = run(sys.executable, *command, cwd=tmp_path)
 
     project = tmp_path / "my_service"
-    assert git(project, "rev-list", "--count", "--all") == "1"
-    assert git(project, "status", "--porcelain") == ""
     assert not {".env", ".venv"} & {path.name for path in project.iterdir()}
+    assert str(project / "scripts/setup_environment.py") in output
+    if answers["init_git"]:
+        assert git(project, "rev-list", "--count", "--all") == "1"
+        assert git(project, "status", "--porcelain") == ""
+    else:
+        assert not (project / ".git").exists()
+    for command in (["check"], ["format", "--check"]):
+        run(str(BIN / "ruff"), *command, "--no-cache", ".", cwd=project)
 
 
 def test_pairs_are_complete() -> None:
-    for one, other in itertools.combinations(["database", "license", "uv", "init_git"], 2):
-        found = {(answers[one], answers[other]) for answers in PAIRS.values()}
-        values = [{answers[name] for answers in PAIRS.values()} for name in (one, other)]
-        assert found == set(itertools.product(*values))
+    """Of any two answers, and of them and the installer of what is set up."""
+    rows = [*PAIRS.values(), *NOT_SET_UP.values()]
+    for one, other in itertools.combinations([*CHOICES, *BOOLEANS, "uv"], 2):
+        found = {(row[one], row[other]) for row in rows if one in row and other in row}
+        values = [CHOICES.get(name, (True, False)) for name in (one, other)]
+        if {one, other} == {"setup_environment", "uv"}:
+            values[0] = (True,)
+        assert found == set(itertools.product(*values)), (one, other)
 
 
 @pytest.mark.parametrize(

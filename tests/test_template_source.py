@@ -6,8 +6,10 @@ import ast
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from dev import COMMANDS, ROOT, TEMPLATE, clean_environment, in_environment
 from hooks.post_gen_project import ONLY_WITH
@@ -101,3 +103,60 @@ def test_no_file_is_git_ignored() -> None:
     )
 
     assert done.stdout == ""
+
+
+WORKFLOWS = {path.name: path for path in (ROOT / ".github/workflows").glob("*.yml")}
+
+
+def workflow(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(WORKFLOWS[name].read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_ci_runs_on_all_systems_and_pythons() -> None:
+    job = workflow("ci.yml")["jobs"]["test"]
+    matrix = job["strategy"]["matrix"]
+    assert matrix.keys() == {"system", "python"}  # nothing is excluded
+    assert sorted(name.partition("-")[0] for name in matrix["system"]) == [
+        "macos",
+        "ubuntu",
+        "windows",
+    ]
+    assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert job["runs-on"] == "${{ matrix.system }}"
+    setup = next(step for step in job["steps"] if "setup-python" in step.get("uses", ""))
+    assert setup["with"]["python-version"] == "${{ matrix.python }}"
+    assert job["timeout-minutes"] <= 25
+    assert "if" not in job
+    assert "continue-on-error" not in job
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflows_may_do_little(name: str) -> None:
+    content = workflow(name)
+    assert content["permissions"] == {}
+    for job in content["jobs"].values():
+        assert set(job["permissions"].values()) <= {"read"}
+        for step in job["steps"]:
+            assert re.search(r"@[0-9a-f]{40}$", step.get("uses", f"@{'0' * 40}"))
+
+
+def test_line_endings_are_the_same_everywhere() -> None:
+    """Whatever `core.autocrlf` says: services are rendered with the endings of this checkout."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    done = subprocess.run(
+        ["git", "check-attr", "-z", "--stdin", "text", "eol"],
+        cwd=ROOT,
+        input=names,
+        capture_output=True,
+        check=True,
+    )
+    fields = done.stdout.decode().split("\0")[:-1]
+    found = {(fields[at], fields[at + 1]): fields[at + 2] for at in range(0, len(fields), 3)}
+    for name in {name for name, _ in found}:
+        if name.endswith(".png"):
+            assert found[name, "text"] == "unset", name
+        else:
+            assert (found[name, "text"], found[name, "eol"]) == ("auto", "lf"), name
