@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from dev import ROOT
-from tests.support import git
+from tests.support import commit, git
 from tools.release import FOR_OWNERS, release, sections
 
 TODAY = "2026-11-24"
@@ -34,6 +35,17 @@ def test_tag_has_the_notes(repository: Path, capsys: pytest.CaptureFixture[str])
     assert message == f"Release 1.10.0\n\n{NOTES}"
     assert git(repository, "rev-parse", "v1.10.0^{}") == git(repository, "rev-parse", "HEAD")
     assert "git push origin main v1.10.0\n" in capsys.readouterr().out
+
+
+def test_first_release(repository: Path) -> None:
+    for tag in ("v1.9.0", "v1.8.0", "vintage"):
+        git(repository, "tag", "--delete", tag)
+    (repository / "CHANGELOG.md").write_text(CHANGELOG.replace("1.10.0", "0.1.0"), "utf-8")
+    commit(repository, "Notes")
+
+    release(repository, "0.1.0", TODAY)
+
+    assert git(repository, "tag") == "v0.1.0"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +99,11 @@ def test_released_twice_is_refused(repository: Path) -> None:
         release(repository, "1.10.0", TODAY)
 
 
-def test_changelog_of_the_template_has_the_form() -> None:
-    titles = list(sections((ROOT / "CHANGELOG.md").read_text("utf-8")))
+def test_changelog_of_the_template_is_ready_for_a_release() -> None:
+    """Whatever is added under Unreleased says what it means for owners, from the beginning."""
+    parts = sections((ROOT / "CHANGELOG.md").read_text("utf-8"))
+    titles = list(parts)
     assert titles[0] == "Unreleased"
+    for title, text in parts.items():
+        assert not text or FOR_OWNERS in text, title
+        assert title == "Unreleased" or re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", title)

@@ -18,10 +18,16 @@ from typing import Any
 
 import pytest
 
-from dev import ROOT, TEMPLATE
+from dev import BIN, ROOT, TEMPLATE
 from tests.support import commit, copy_checkout, git, run
+from tools.running import program
 
 INVENTED = "invented"
+# Both databases, whose files differ, and two licences.
+ANSWERS = {
+    "postgresql": ("database=postgresql", "license=MIT"),
+    "sqlite": ("database=sqlite", "license=GPL-3.0-or-later"),
+}
 TAGS = subprocess.run(
     ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
 ).stdout.split()
@@ -99,10 +105,14 @@ def generate(template: Path, folder: Path, *answers: str, checkout: str = "") ->
     return Service(folder / "my_service", template)
 
 
-@pytest.fixture(params=[INVENTED, *TAGS])
+RELEASES = [(tag, database) for tag in (INVENTED, *TAGS) for database in ANSWERS]
+
+
+@pytest.fixture(params=RELEASES, ids="-".join)
 def service(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Service:
     """A service of an earlier release, which is set up whenever it is generated again."""
-    service = generate(template, tmp_path, "database=postgresql", checkout=request.param)
+    tag, database = request.param
+    service = generate(template, tmp_path, *ANSWERS[database], checkout=tag)
     record = service.record()
     record["context"]["cookiecutter"]["setup_environment"] = True
     (service.root / ".cruft.json").write_text(json.dumps(record), "utf-8")
@@ -112,7 +122,8 @@ def service(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> S
 
 def test_unchanged_service_becomes_a_new_one(service: Service, tmp_path: Path) -> None:
     """Whose tests are those of test_generated_service.py."""
-    present = generate(service.template, tmp_path / "present", "database=postgresql")
+    answers = ANSWERS[service.record()["context"]["cookiecutter"]["database"]]
+    present = generate(service.template, tmp_path / "present", *answers)
     for name in (".env", "var/app.db", ".venv/pyvenv.cfg"):
         (service.root / name).parent.mkdir(exist_ok=True)
         (service.root / name).write_text("mine", "utf-8")
@@ -155,7 +166,24 @@ def test_changed_service_keeps_its_changes(service: Service) -> None:
     assert sorted(differing) == ["README.md", "app/api/v1/router.py"]
 
 
-@pytest.mark.parametrize("service", [INVENTED], indirect=True)
+@pytest.mark.nightly
+@pytest.mark.parametrize("service", RELEASES, indirect=True, ids="-".join)
+def test_updated_service_is_set_up_and_its_tests_are_green(service: Service) -> None:
+    """With the commands of the README."""
+    service.update()
+    commit(service.root, "Update")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")  # uv
+        run(sys.executable, "scripts/setup_environment.py", cwd=service.root)
+    run(program(service.root, "poe"), "check", cwd=service.root)
+    assert git(service.root, "status", "--porcelain") == ""
+    # As root, PostgreSQL keeps its data where its own account can reach them, behind a link.
+    link = service.root / "var/postgres/cluster"
+    if link.is_symlink():
+        shutil.rmtree(link.resolve())
+
+
+@pytest.mark.parametrize("service", [(INVENTED, "postgresql")], indirect=True)
 def test_conflict_only_where_both_changed_the_same_lines(service: Service) -> None:
     replace(service.root / "README.md", "## Earlier: ", "## Ours: ")
     commit(service.root, "Edit")
