@@ -157,7 +157,9 @@ def make_environment() -> None:
     if run(make) != 0:
         raise stop("the environment could not be made; the reason is above.")
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:"]
-    if run([*pip, "install", *options, "--require-hashes", "-r", str(REQUIREMENTS)]) != 0:
+    # The list is complete; an old pip would look for newer releases of packages with extras.
+    options += ["--no-deps", "--require-hashes"]
+    if run([*pip, "install", *options, "-r", str(REQUIREMENTS)]) != 0:
         raise stop(
             "the requirements could not be installed; the reason is above. "
             "Is the package index reachable? The same command tries again."

@@ -118,11 +118,15 @@ os.execv("{real}", ["{real}", *sys.argv[1:]])
 """
 
 
-def make_wheel(name: str, files: dict[str, str]) -> bytes:
-    info = f"{name}-1.0.dist-info"
+REQUIRES = {"uvicorn": "Requires-Dist: alembic[extra] >=1.0\n"}
+
+
+def make_wheel(name: str, files: dict[str, str], version: str = "1.0") -> bytes:
+    info = f"{name}-{version}.dist-info"
     files = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        "Provides-Extra: extra\n" + REQUIRES.get(name, ""),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = []
@@ -137,6 +141,8 @@ def make_wheel(name: str, files: dict[str, str]) -> bytes:
     return content.getvalue()
 
 
+# It was released after the pins were made, and what needs it with an extra comes later in the list.
+NEWER = make_wheel("alembic", {"alembic/__init__.py": ""}, "1.1")
 WHEELS = {name: make_wheel(name, files) for name, files in PACKAGES.items()}
 FORGED = {name: make_wheel(name, {f"{name}.py": "forged = True\n"}) for name in PACKAGES}
 
@@ -168,11 +174,13 @@ class Index:
         wheels = FORGED if self.trouble == "forged" else WHEELS
         if kind == "simple" and name in wheels:
             file = f"{name}-1.0-py3-none-any.whl"
-            return 200, f'<a href="/files/{name}/{file}">{file}</a>'.encode()
+            files = [file, *(["alembic-1.1-py3-none-any.whl"] if name == "alembic" else [])]
+            links = [f'<a href="/files/{name}/{file}">{file}</a>' for file in files]
+            return 200, "\n".join(links).encode()
         if kind == "files" and name in wheels:
             if self.filler:
                 fill_up(self.filler)
-            return 200, wheels[name]
+            return 200, NEWER if "alembic-1.1-" in path else wheels[name]
         return 404, b""
 
 
@@ -1365,6 +1373,14 @@ def test_explain(checkout: ModuleType, output: str, expected: str) -> None:
     explanation = checkout.explain(output)
     assert explanation.startswith(expected) or expected in explanation
     assert explanation.isascii()
+
+
+def test_name_of_a_package_is_no_cause(setup: ModuleType, checkout: ModuleType) -> None:
+    output = "Ignoring async-timeout: markers do not match\nERROR: one\nERROR: two\n"
+    causes = {**checkout.CAUSES, **setup.REGISTRY_CAUSES}
+    assert checkout.explain(output, causes) == "ERROR: one ERROR: two"
+    assert "can't be reached" in checkout.explain("Read timed out. (timeout=1.0)", causes)
+    assert "can't be reached" in checkout.explain("operation timed out", causes)
 
 
 def test_explain_is_short(checkout: ModuleType) -> None:

@@ -51,7 +51,7 @@ REGISTRY_CAUSES = {
         "the package registry answers with an error"
     ),
     r"error sending request|failed to (fetch|establish)|connection (refused|reset|broken|error)"
-    r"|name resolution|getaddrinfo|dns error|timed? ?out|unreachable|max retries": (
+    r"|name resolution|getaddrinfo|dns error|(?<![\w-])timed? ?out|unreachable|max retries": (
         "the package registry can't be reached"
     ),
     r"no matching distribution|not found in the package registry|there is no version of": (
@@ -201,6 +201,9 @@ def install_packages(checkout: Checkout) -> str:
             install_pip(checkout)  # uv makes .venv without it
         install = [checkout.python, "-m", "pip", "install", "--no-input", "--progress-bar=off"]
         install += ["--disable-pip-version-check", "--no-warn-script-location"]
+        # The list is complete. For `coverage[toml]`, an old pip takes the newest release, not
+        # the one that is pinned without the extra, and then misses the pin of that.
+        install += ["--no-deps"]
         cwd = checkout.root
     install += ["--require-hashes", *files]
     try:
