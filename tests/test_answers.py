@@ -750,6 +750,30 @@ def test_address_of_the_template_without_a_password(address: str, expected: str)
         assert shlex.split(line)[1] == expected
 
 
+@pytest.mark.parametrize(
+    ("system", "remove"), [("posix", "rm -r '/a b/x'"), ("nt", 'rmdir /s /q "/a b/x"')]
+)
+def test_marker_names_one_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, remove: str
+) -> None:
+    """It works in another folder, and holds answers that this terminal could not show."""
+    (tmp_path / "template").mkdir()
+    answers = {**GOOD, "project_name": "e\u0301 \U0001f469\u200d\U0001f467"}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", system)
+        patch.setenv("PWD", str(tmp_path))
+        plain = hook.marker_text("/a b/x", answers)
+        answers |= {"_template": "template", "_output_dir": str(tmp_path)}
+        full = hook.marker_text("/a b/x", answers)
+        template = hook.shell_line(["cookiecutter", str(tmp_path / "template"), "--no-input"])
+        folder = hook.shell_line(["--output-dir", str(tmp_path)])
+    # Cruft does not say where it has the template from.
+    assert plain.endswith(f"\n\n    {remove}\n")
+    command = full.partition(":\n\n    ")[2]
+    assert command.startswith(f"{remove} && {template} {folder} ")
+    assert f"project_name={answers['project_name']}" in command
+
+
 def test_command_is_left_out_when_it_would_not_help() -> None:
     assert hook.command_line([], GOOD) is None
     full = hook.check_space(0, 0)
