@@ -122,6 +122,7 @@ BESIDE: list[str] = [
     "tests/api/test_rate_limits.py",
     "tests/api/test_token_kinds.py",
     "tests/api/test_users.py",
+    "tests/api/test_websockets.py",
     "tests/conftest.py",
     "tests/contract/hooks.py",
     "tests/contract/schemathesis.toml",
@@ -131,6 +132,7 @@ BESIDE: list[str] = [
     "tests/core/test_passwords.py",
     "tests/core/test_security.py",
     "tests/core/test_shutdown.py",
+    "tests/crud/test_page.py",
     "tests/db/test_errors.py",
     "tests/db/test_init_db.py",
     "tests/db/test_migrations.py",
@@ -155,6 +157,7 @@ BESIDE: list[str] = [
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         "app/db/local_postgres.py",
+        "tests/crud/test_page_postgres.py",
         "tests/db/test_local_postgres.py",
         "tests/faults/test_postgres.py",
     ],

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import asyncpg  # type: ignore[import-untyped]  # has no types
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Result
 from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection, Dialect
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import (
@@ -20,8 +20,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 from app.core.config import PROJECT_SLUG, VAR, Settings
 from app.db.local import local_database
 
-# Together less than the two seconds after which a request is answered 503 at the latest.
-CONNECT_TIMEOUT_SECONDS = 1
+# A request waits for its turn (0.5 s, in app/api/middleware.py), for a connection of the pool
+# (DATABASE_POOL_TIMEOUT) and for one of these: less than 2 s, after which it is answered 503.
+CONNECT_TIMEOUT_SECONDS = 0.75
 PING_TIMEOUT_SECONDS = 0.5
 
 SQLITE_BUSY_SECONDS = 10
@@ -29,7 +30,13 @@ SQLITE_BUSY_SECONDS = 10
 
 
 class ReadOnlySessionError(RuntimeError):
-    """Code that answers a GET tried to write."""
+    """Code that answers a GET, or serves a WebSocket, tried to write with the session it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a GET or HEAD request must not change the database; "
+            "a WebSocket does so with database.session.begin()"
+        )
 
 
 class ReadOnlySession(Session):
@@ -37,18 +44,36 @@ class ReadOnlySession(Session):
 
     def flush(self, objects: Any = None) -> None:
         if self.new or self.dirty or self.deleted:
-            raise ReadOnlySessionError("a GET or HEAD request must not change the database")
+            raise ReadOnlySessionError
         super().flush(objects)
 
 
 @event.listens_for(ReadOnlySession, "do_orm_execute")
 def _refuse_writes(state: ORMExecuteState) -> None:
     if not state.is_select:
-        raise ReadOnlySessionError("a GET or HEAD request may only SELECT")
+        raise ReadOnlySessionError
+
+
+class SocketSession(ReadOnlySession):
+    """Gives its connection back after each statement: a WebSocket may stay open for days.
+
+    It forgets what it has read, too, so that the next statement tells what is true by then.
+    """
+
+
+@event.listens_for(SocketSession, "do_orm_execute")
+def _give_connection_back(state: ORMExecuteState) -> Result[Any] | None:
+    if state.is_relationship_load:
+        return None  # a part of the statement that reads the parents
+    try:
+        rows = state.invoke_statement().freeze()
+    finally:
+        state.session.close()
+    return rows()
 
 
 def make_engine(
-    url: URL, *, pool_size: int = 15, pool_timeout: float = 1, statement_timeout: float = 10
+    url: URL, *, pool_size: int = 15, pool_timeout: float = 0.5, statement_timeout: float = 10
 ) -> AsyncEngine:
     """Make the engine of a service. At the most *pool_size* connections, and none beyond it for a
     moment: under load, opening and closing connections costs more than waiting for one.
@@ -158,16 +183,20 @@ async def _ping(connection: Any) -> None:
 
 
 class Database:
-    """Makes sessions: `session()` writes in a transaction, `read_session()` only reads, without one."""
+    """Makes sessions: `session()` writes in a transaction, `read_session()` only reads, without one,
+    `socket_session()` does the same for a WebSocket.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         # Objects stay readable after the commit: the response is made from them.
         self.session = async_sessionmaker(engine, expire_on_commit=False)
+        reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.read_session = async_sessionmaker(
-            engine.execution_options(isolation_level="AUTOCOMMIT"),
-            expire_on_commit=False,
-            sync_session_class=ReadOnlySession,
+            reading, expire_on_commit=False, sync_session_class=ReadOnlySession
+        )
+        self.socket_session = async_sessionmaker(
+            reading, expire_on_commit=False, sync_session_class=SocketSession
         )
 
     @classmethod

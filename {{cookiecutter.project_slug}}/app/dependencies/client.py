@@ -3,7 +3,8 @@
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
 
 from app.dependencies.services import RateLimitsDep
 from app.services.auth_service import Client
@@ -12,11 +13,11 @@ from app.utils.rate_limit import PER_ADDRESS
 _USER_AGENT_LENGTH = 400
 
 
-async def get_client(request: Request) -> Client:
-    user_agent = request.headers.get("user-agent")
+async def get_client(connection: HTTPConnection) -> Client:
+    user_agent = connection.headers.get("user-agent")
     return Client(
         user_agent=user_agent[:_USER_AGENT_LENGTH] if user_agent else None,
-        ip_address=_address(request.client.host) if request.client else None,
+        ip_address=_address(connection.client.host) if connection.client else None,
     )
 
 

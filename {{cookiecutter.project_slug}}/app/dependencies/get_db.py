@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import AppError
@@ -13,22 +14,30 @@ from app.db.session import Database
 _SAFE_METHODS = {"GET", "HEAD"}
 
 
-async def get_database(request: Request) -> Database:
-    database: Database = request.app.state.database
+async def get_database(connection: HTTPConnection) -> Database:
+    database: Database = connection.app.state.database
     return database
 
 
 DatabaseDep = Annotated[Database, Depends(get_database)]
 
 
-async def get_db(request: Request, database: DatabaseDep) -> AsyncIterator[AsyncSession]:
+async def get_db(connection: HTTPConnection, database: DatabaseDep) -> AsyncIterator[AsyncSession]:
     """A session whose changes are committed when the route has returned, or else rolled back.
 
-    GET and HEAD get a session without a transaction, which refuses to write.
+    GET and HEAD get a session without a transaction, which refuses to write; so does a WebSocket,
+    whose session gives its connection back after each statement.
     """
-    read_only = request.method in _SAFE_METHODS
+    read_only = True
+    if connection.scope["type"] == "websocket":
+        make_session = database.socket_session
+    elif connection.scope["method"] in _SAFE_METHODS:
+        make_session = database.read_session
+    else:
+        make_session = database.session
+        read_only = False
     try:
-        async with database.read_session() if read_only else database.session() as session:
+        async with make_session() as session:
             try:
                 yield session
             except AppError as error:

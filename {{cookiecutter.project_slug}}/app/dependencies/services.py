@@ -2,7 +2,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import BackgroundTasks, Depends, Request
+from fastapi import BackgroundTasks, Depends
+from fastapi.requests import HTTPConnection
 
 from app.core.passwords import PasswordHashing
 from app.core.shutdown import Shutdown
@@ -18,14 +19,14 @@ from app.utils.rate_limit import RateLimits
 logger = logging.getLogger(__name__)
 
 
-async def get_hashing(request: Request) -> PasswordHashing:
-    hashing: PasswordHashing = request.app.state.hashing
+async def get_hashing(connection: HTTPConnection) -> PasswordHashing:
+    hashing: PasswordHashing = connection.app.state.hashing
     return hashing
 
 
-async def get_send_mail(request: Request, background_tasks: BackgroundTasks) -> SendMail:
+async def get_send_mail(connection: HTTPConnection, background_tasks: BackgroundTasks) -> SendMail:
     """Background tasks run after the commit, and not at all if it failed. The mailer returns at once."""
-    mailer: Mailer = request.app.state.mailer
+    mailer: Mailer = connection.app.state.mailer
 
     async def send(make_mail: Callable[[], Awaitable[Mail | None]]) -> None:
         try:
@@ -40,8 +41,8 @@ async def get_send_mail(request: Request, background_tasks: BackgroundTasks) -> 
     return lambda make_mail: background_tasks.add_task(send, make_mail)
 
 
-async def get_rate_limits(request: Request) -> RateLimits:
-    rate_limits: RateLimits = request.app.state.rate_limits
+async def get_rate_limits(connection: HTTPConnection) -> RateLimits:
+    rate_limits: RateLimits = connection.app.state.rate_limits
     return rate_limits
 
 
@@ -50,8 +51,8 @@ SendMailDep = Annotated[SendMail, Depends(get_send_mail)]
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
-async def get_health_service(request: Request, session: SessionDep) -> HealthService:
-    shutdown: Shutdown = request.app.state.shutdown
+async def get_health_service(connection: HTTPConnection, session: SessionDep) -> HealthService:
+    shutdown: Shutdown = connection.app.state.shutdown
     return HealthService(session, shutdown)
 
 

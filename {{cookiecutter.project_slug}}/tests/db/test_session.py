@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # has no types
+import httpx2
 import pytest
-from sqlalchemy import insert, make_url, select, text
-from sqlalchemy.exc import DisconnectionError, IntegrityError, StatementError
-from sqlalchemy.pool import NullPool
+from fastapi import FastAPI
+from sqlalchemy import column, insert, make_url, select, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, StatementError
+from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.pool import NullPool, QueuePool
 
 from app.core.config import Settings
 from app.db import session as module
@@ -21,7 +24,8 @@ from app.db.session import (
     make_engine,
     make_migration_engine,
 )
-from app.models import User
+from app.dependencies.get_db import SessionDep
+from app.models import Login, User
 from tests.support import TestSettings
 
 
@@ -76,6 +80,46 @@ async def test_read_session_opens_no_transaction_and_refuses_to_write(database: 
         with pytest.raises(ReadOnlySessionError):
             await session.execute(text("DELETE FROM users"))
         assert (await session.scalars(select(User))).all() == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_safe_methods_refuse_to_write(
+    app: FastAPI, client: httpx2.AsyncClient, database: Database, method: str
+) -> None:
+    @app.api_route("/write", methods=[method], include_in_schema=False)
+    async def write(session: SessionDep) -> None:
+        session.add(user("ada@example.com"))
+        await session.flush()
+
+    assert (await client.request(method, "/write")).status_code == 500
+    async with database.read_session() as session:
+        assert (await session.scalars(select(User))).all() == []
+
+
+async def test_session_of_a_socket_holds_nothing(database: Database) -> None:
+    pool = database.engine.pool
+    assert isinstance(pool, QueuePool)
+    async with database.session.begin() as session:
+        account = user("ada@example.com")
+        session.add(account)
+        await session.flush()
+        session.add(Login(user_id=account.id))
+    async with database.socket_session() as socket_session:
+        for options in ([selectinload(Login.user)], [joinedload(Login.user)]):
+            login = (await socket_session.scalars(select(Login).options(*options))).one()
+            assert login.user.email == "ada@example.com"
+            assert pool.checkedout() == 0
+        with pytest.raises(ReadOnlySessionError):
+            await socket_session.execute(insert(User))
+        before = await socket_session.get_one(User, account.id)
+        async with database.session.begin() as session:
+            (await session.get_one(User, account.id)).full_name = "Ada"
+        assert pool.checkedout() == 0
+        after = await socket_session.get_one(User, account.id)
+        assert (before.full_name, after.full_name) == (None, "Ada")
+        with pytest.raises(DBAPIError):
+            await socket_session.scalar(select(column("nothing")))
+        assert pool.checkedout() == 0
 
 
 async def test_reader_does_not_wait_for_a_writer(database: Database) -> None:
