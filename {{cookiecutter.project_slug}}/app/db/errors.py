@@ -51,7 +51,7 @@ def to_app_error(error: Exception) -> AppError | None:
 def _passes(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         # Its operational errors are of all kinds, a missing table among them. The low byte is the
-        # primary result code.
-        return error.orig.sqlite_errorcode & 0xFF in _PASSING_SQLITE
+        # primary result code; errors that Python itself raises have none.
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
     return sqlstate.startswith(_PASSING) or isinstance(error, OperationalError | InterfaceError)

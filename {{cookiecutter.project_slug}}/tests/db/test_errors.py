@@ -73,6 +73,8 @@ def test_lost_database(error: Exception) -> None:
         OperationalError(
             "SELECT", {}, sqlite_error(sqlite3.SQLITE_ERROR)
         ),  # such as: no such table
+        # Raised by Python, without a code.
+        DBAPIError("SELECT", {}, sqlite3.ProgrammingError("Incorrect number of bindings")),
         ValueError(),
         FileNotFoundError(),
     ],
