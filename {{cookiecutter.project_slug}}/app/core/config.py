@@ -109,7 +109,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseURL | None = None
     database_pool_size: int = Field(default=15, ge=1)
-    database_pool_timeout: float = Field(default=1, gt=0)
+    database_pool_timeout: float = Field(default=0.5, gt=0)
     database_statement_timeout: float = Field(default=10, gt=0)
 
     secret_key: SecretStr
