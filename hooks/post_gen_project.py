@@ -44,6 +44,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         "app/db/local_postgres.py",
         "requirements-dev.postgresql.txt",
+        "tests/crud/test_page_postgres.py",
         "tests/db/test_local_postgres.py",
         "tests/faults/test_postgres.py",
     ],

@@ -18,7 +18,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import URL, Connection, event
 
 from app.core.config import ROOT, Settings
-from app.db.session import make_migration_engine
+from app.core.cursor import Position
+from app.crud.user import list_users
+from app.db.session import Database, make_migration_engine
+from app.models import User
+from app.schemas.user import UserListParams, UserSort
 
 AUTH = "/api/v1/auth"
 USERS = "/api/v1/users"
@@ -145,3 +149,29 @@ def statements(app: FastAPI) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", note)
     yield executed
     event.remove(engine, "before_cursor_execute", note)
+
+
+async def explain(
+    database: Database, explain: str, sort: UserSort, after: Position | None, limit: int
+) -> list[Any]:
+    """The rows of EXPLAIN, in the words of the database, for a page of users."""
+    executed: list[tuple[str, Any]] = []
+
+    def note(
+        _connection: object, _cursor: object, statement: str, values: object, *_: object
+    ) -> None:
+        executed.append((statement, values))
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    async with database.read_session() as session:
+        await list_users(session, UserListParams(sort=sort), after=after, limit=limit)
+    event.remove(engine, "before_cursor_execute", note)
+    ((statement, values),) = executed
+    async with database.engine.connect() as connection:
+        return list(await connection.exec_driver_sql(f"{explain} {statement}", values))
+
+
+def position(user: User, sort: UserSort) -> Position:
+    """Where a page begins that comes after this user."""
+    return Position(user.email if sort.endswith("email") else user.created_at, user.id)

@@ -1,10 +1,12 @@
+import time
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from uuid import uuid4
 
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.core.security import encode_access_token
 from app.db.session import Database
@@ -35,6 +37,21 @@ async def test_database_down(app: FastAPI, client: httpx2.AsyncClient) -> None:
         assert response.status_code == 503
         assert response.headers["Content-Type"] == "application/problem+json"
         assert response.headers["Retry-After"] == "1"
+
+
+async def test_database_that_does_not_answer_in_time(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    """Here it has no connection left, and requests may wait for one for 30 s."""
+    async with AsyncExitStack() as sessions:
+        for _ in range(app.state.settings.database_pool_size):
+            session = await sessions.enter_async_context(app.state.database.read_session())
+            await session.execute(select(1))
+        started = time.monotonic()
+        response = await client.get("/readyz")
+        assert time.monotonic() - started < 2
+    assert response.status_code == 503
+    assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_stopping(
