@@ -39,15 +39,16 @@ async def test_kill_loses_nothing(
                 )
             except httpx2.TransportError:
                 return
-            assert response.status_code == 201, response.text
-            acknowledged.add(email)
+            # 503: a busy machine has not hashed the password within the second that it waits for that.
+            assert response.status_code in {201, 503}, response.text
+            acknowledged.update([email] if response.status_code == 201 else [])
 
     with running_service(migrated_database_url, tmp_path) as service:
         async with (
             httpx2.AsyncClient(base_url=service.address, timeout=30) as client,
             asyncio.TaskGroup() as tasks,
         ):
-            for number in range(8):  # as below
+            for number in range(16):
                 tasks.create_task(write(client, f"writer{number}"))
             while len(acknowledged) < 50:
                 await asyncio.sleep(0.01)
@@ -55,7 +56,7 @@ async def test_kill_loses_nothing(
     async with database.read_session() as session:
         stored = set(await session.scalars(select(User.email)))
     assert acknowledged <= stored
-    assert len(stored - acknowledged) <= 8  # those that were in flight
+    assert len(stored - acknowledged) <= 16  # those that were in flight
 
 
 @pytest.mark.slow
@@ -67,7 +68,10 @@ async def test_many_writers_in_several_processes(
 
     async def write(client: httpx2.AsyncClient) -> None:
         while left:
-            await sign_up(client, left.pop())
+            body = {"email": left.pop(), "password": PASSWORD}
+            response = await client.post("/api/v1/users", json=body)
+            assert response.status_code in {201, 503}, response.text
+            left.extend([body["email"]] if response.status_code == 503 else [])
 
     with running_service(
         migrated_database_url, tmp_path, "--workers=2", SHUTDOWN_DELAY="0"
@@ -76,8 +80,7 @@ async def test_many_writers_in_several_processes(
             httpx2.AsyncClient(base_url=service.address, timeout=30) as client,
             asyncio.TaskGroup() as tasks,
         ):
-            # As many as are surely hashed within the second after which the answer is 503.
-            for _ in range(8):
+            for _ in range(20):
                 tasks.create_task(write(client))
         service.process.terminate()  # which its workers need in order to end
         service.process.wait(timeout=30)
