@@ -207,10 +207,10 @@ def test_pairs_are_complete() -> None:
     rows = [*PAIRS.values(), *NOT_SET_UP.values()]
     for one, other in itertools.combinations([*CHOICES, *BOOLEANS, "uv"], 2):
         found = {(row[one], row[other]) for row in rows if one in row and other in row}
-        values = [CHOICES.get(name, (True, False)) for name in (one, other)]
-        if {one, other} == {"setup_environment", "uv"}:
-            values[0] = (True,)
-        assert found == set(itertools.product(*values)), (one, other)
+        expected = itertools.product(*(CHOICES.get(name, (True, False)) for name in (one, other)))
+        if (one, other) == ("setup_environment", "uv"):  # nothing installs what is not set up
+            expected = itertools.product((True,), (True, False))
+        assert found == set(expected), (one, other)
 
 
 @pytest.mark.parametrize(
