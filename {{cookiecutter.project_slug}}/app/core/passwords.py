@@ -20,7 +20,8 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 _MAX_THREADS = 16
-_MAX_WAIT_SECONDS = 1
+# Those who wait while the database is away hear of it at once; what is left is a flood of logins.
+_MAX_WAIT_SECONDS = 3
 # Fewer than the requests that are worked on at a time (MAX_CONCURRENT_REQUESTS): a flood of logins
 # leaves room for everybody else.
 _MAX_WAITING = 64
