@@ -14,14 +14,14 @@ if __name__ == "__main__":
     # the machine share, shall not have it imported.
     del sys.path[0]
 
+# Few modules (no pathlib, no typing): importing them takes longer than the rest of this.
 import importlib
 import json
 import os
 import re
 import subprocess
-from pathlib import Path
 
-TYPE_CHECKING = False  # from typing, it would take longer to import than the rest of this to run
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,6 +43,8 @@ YES = "True"
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         "app/db/local_postgres.py",
+        "app/db/local_with_postgres.py",
+        "docs/database.postgresql.md",
         "requirements-dev.postgresql.txt",
         "tests/crud/test_page_postgres.py",
         "tests/db/test_local_postgres.py",
@@ -51,7 +53,11 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
 }
 
 # Those of them that take the place of another file.
-INSTEAD_OF = {"requirements-dev.postgresql.txt": "requirements-dev.txt"}
+INSTEAD_OF = {
+    "app/db/local_with_postgres.py": "app/db/local.py",
+    "docs/database.postgresql.md": "docs/database.md",
+    "requirements-dev.postgresql.txt": "requirements-dev.txt",
+}
 
 SETUP = "scripts/setup_environment.py"
 
@@ -64,36 +70,36 @@ RECORD = ".cruft.json"
 FOREIGN_VARIABLES = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"}
 
 
-def missing_paths(root: Path) -> list[str]:
+def missing_paths() -> list[str]:
     """Find mistakes in the table above (and in the rendered project)."""
     listed = [path for paths in ONLY_WITH.values() for path in paths]
-    return [path for path in [*listed, *INSTEAD_OF.values(), SETUP] if not (root / path).exists()]
+    return [path for path in [*listed, *INSTEAD_OF.values(), SETUP] if not os.path.exists(path)]
 
 
-def keep_chosen(root: Path, chosen: Mapping[str, str]) -> None:
+def keep_chosen(chosen: Mapping[str, str]) -> None:
     for (answer, value), paths in ONLY_WITH.items():
         for path in paths:
             if chosen[answer] != value:
-                remove(root, root / path)
+                remove(path)
             elif path in INSTEAD_OF:
-                (root / path).replace(root / INSTEAD_OF[path])
+                os.replace(path, INSTEAD_OF[path])
 
 
-def remove(root: Path, path: Path) -> None:
-    """Remove a file or folder, and the folders that are empty then."""
-    if path.is_dir():
-        import shutil  # noqa: PLC0415 - slow to import, and seldom needed
+def remove(path: str) -> None:
+    """Remove a file or folder of the project, and the folders that are empty then."""
+    if os.path.isdir(path):
+        import shutil  # noqa: PLC0415 - see above
 
         shutil.rmtree(path)
     else:
-        path.unlink()
-    for folder in path.parents:
-        if folder == root or any(folder.iterdir()):
-            break
-        folder.rmdir()
+        os.unlink(path)
+    folder = os.path.dirname(path)
+    while folder and not os.listdir(folder):
+        os.rmdir(folder)
+        folder = os.path.dirname(folder)
 
 
-def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
+def record_origin(answers: Mapping[str, object]) -> str | None:
     """Write template, commit and answers as cruft does when it generates a project itself.
 
     Returns why there is no commit that could be named: such as a zip file, or a repository with
@@ -102,7 +108,7 @@ def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
     folder = template_folder(answers)
     if folder is None:
         return "the template's folder was not found"
-    if not (folder / ".git").exists():
+    if not os.path.exists(os.path.join(folder, ".git")):
         return "the template is not a git repository"
     try:
         head, *changes = git(folder, "status", "--porcelain=v2", "--branch").splitlines()
@@ -112,7 +118,7 @@ def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
         if any(not line.startswith("# ") for line in changes):
             return "the template has changes that are not committed"
         is_clone = answers["_repo_dir"] != answers["_template"]
-        address = git(folder, "config", "remote.origin.url") if is_clone else str(folder)
+        address = git(folder, "config", "remote.origin.url") if is_clone else folder
     except (OSError, subprocess.CalledProcessError):
         return "git knows no commit of the template"
     address = without_password(address)
@@ -125,7 +131,8 @@ def record_origin(root: Path, answers: Mapping[str, object]) -> str | None:
         "directory": None,
     }
     # In ASCII: cruft reads it in whatever encoding the system prefers.
-    (root / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="ascii", newline="\n")
+    with open(RECORD, "w", encoding="ascii", newline="\n") as file:
+        file.write(json.dumps(record, indent=2) + "\n")
     return None
 
 
@@ -136,22 +143,22 @@ def without_password(address: str) -> str:
     return re.sub(r"(?i)^([a-z+]+://[^/:@]*):[^/]*@", r"\1@", address)
 
 
-def template_folder(answers: Mapping[str, object]) -> Path | None:
+def template_folder(answers: Mapping[str, object]) -> str | None:
     """Find where cookiecutter has read the template; a relative path is relative to its start."""
     starts = [os.environ.get("PWD"), answers.get("_output_dir")]
     for start in filter(None, starts):
-        folder = Path(str(start), str(answers.get("_repo_dir"))).resolve()
-        if (folder / "cookiecutter.json").is_file():
+        folder = os.path.realpath(os.path.join(str(start), str(answers.get("_repo_dir"))))
+        if os.path.isfile(os.path.join(folder, "cookiecutter.json")):
             return folder
     return None
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(folder: str, *arguments: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k not in FOREIGN_VARIABLES}
     # Not the repository that the folder may be in.
-    environment["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
+    environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(folder)
     return subprocess.run(
-        ["git", "-C", str(folder), *arguments],
+        ["git", "-C", folder, *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -160,64 +167,65 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-def is_cruft_comparison(root: Path) -> bool:
+def is_cruft_comparison() -> bool:
     """Tell whether `cruft update` or `cruft diff` renders only to compare.
 
     They do that in a new temporary folder; `cruft create` renders where its user wants it.
     """
     if RENDERED_BY_CRUFT != YES:
         return False
-    import tempfile  # noqa: PLC0415 - slow to import, and seldom needed
+    import tempfile  # noqa: PLC0415 - see above
 
-    parent = root.resolve().parent
+    place, name = os.path.split(os.path.dirname(os.path.realpath(os.getcwd())))
     return (
-        parent.parent == Path(tempfile.gettempdir()).resolve()
-        and re.fullmatch(r"tmp[a-z0-9_]{8}", parent.name) is not None
+        place == os.path.realpath(tempfile.gettempdir())
+        and re.fullmatch(r"tmp[a-z0-9_]{8}", name) is not None
     )
 
 
-def set_up(root: Path, *, environment: bool, git: bool) -> None:
+def set_up(script: str, *, environment: bool, git: bool) -> None:
     """Run the project's own scripts/setup_environment.py, in this process.
 
     Whatever goes wrong in it, the project is whole and must not be deleted.
     """
-    script = root / SETUP
     if not environment and not git:
-        print(f"The files are complete. To set the service up: python3 {str(script)!a}")
+        print(f"The files are complete. To set the service up: python3 {script!a}")
         return
     sys.dont_write_bytecode = True  # no __pycache__ in the new project
-    sys.path.insert(0, str(script.parent))
+    folder, name = os.path.split(script)
+    sys.path.insert(0, folder)
     try:
-        setup = importlib.import_module(script.stem)
+        setup = importlib.import_module(name.removesuffix(".py"))
         arguments = ["--init-git"] if git else []
         if not environment:
             arguments += ["--skip", *(step.name for step in setup.STEPS if step.name != "git")]
         setup.main(arguments)
     except (Exception, KeyboardInterrupt, SystemExit):  # noqa: BLE001 - see above
         sys.excepthook(*sys.exc_info())
-        sys.stderr.write(f"The project is complete, but not set up: {str(root)!a}\n")
+        sys.stderr.write(f"The project is complete, but not set up: {script!a}\n")
 
 
 def main() -> int:
-    root = Path.cwd()
-    missing = missing_paths(root)
+    missing = missing_paths()
     if missing:
         sys.stderr.write(f"A mistake of the template: no {', '.join(missing)} was rendered.\n")
         return 1
-    keep_chosen(root, CHOSEN)
+    keep_chosen(CHOSEN)
     if RENDERED_BY_CRUFT != YES:
-        reason = record_origin(root, json.loads(ANSWERS))
+        reason = record_origin(json.loads(ANSWERS))
         if reason:
             print(f"No {RECORD} was written, which `cruft update` needs: {reason}.")
-    (root / MARKER).unlink(missing_ok=True)
-    if is_cruft_comparison(root):
+    if os.path.exists(MARKER):
+        os.unlink(MARKER)
+    script = os.path.join(os.getcwd(), *SETUP.split("/"))
+    if is_cruft_comparison():
         # Not to standard output, which may be the patch that `cruft diff` writes.
         sys.stderr.write(
             "Nothing is set up, for this looks like a comparison of cruft's. If it is "
         )
-        sys.stderr.write(f"none: python3 {str(root / SETUP)!a}\n")
+        sys.stderr.write(f"none: python3 {script!a}\n")
     else:
-        set_up(root, environment=SETUP_ENVIRONMENT == YES, git=INIT_GIT == YES)
+        set_up(script, environment=SETUP_ENVIRONMENT == YES, git=INIT_GIT == YES)
     return 0
 
 

@@ -19,7 +19,6 @@ if __name__ == "__main__":
 import json
 import os
 import re
-import shutil
 import unicodedata
 from collections import namedtuple
 
@@ -209,12 +208,14 @@ def check_space(free_bytes: int, free_files: float) -> list[Problem]:
     return problems
 
 
-def free_files(folder: str) -> float:
-    """Tell how many files the disk can take; there are disks without such a limit."""
+def free_space(folder: str) -> tuple[int, float]:
+    """Tell how many bytes and files the disk can take; there are disks without a limit of files."""
     if not hasattr(os, "statvfs"):
-        return float("inf")
+        import shutil  # noqa: PLC0415 - see above
+
+        return shutil.disk_usage(folder).free, float("inf")
     disk = os.statvfs(folder)
-    return disk.f_favail if disk.f_files else float("inf")
+    return disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else float("inf")
 
 
 def check_folder(folders: Iterable[str]) -> list[Problem]:
@@ -574,7 +575,7 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     folder = os.getcwd()
     problems = find_problems(answers, json.loads(GIVEN), os.listdir(folder), cookiecutter_version())
-    problems += check_space(shutil.disk_usage(folder).free, free_files(folder))
+    problems += check_space(*free_space(folder))
     # Cookiecutter has resolved no link in the second one.
     problems += check_folder([folder, str(answers.get("_output_dir", ""))])
     if problems:

@@ -988,9 +988,15 @@ def test_free_files(
     monkeypatch: pytest.MonkeyPatch, files: int, favail: int, expected: float
 ) -> None:
     """Some file systems make room for files as they need it, and say 0."""
-    disk = SimpleNamespace(f_files=files, f_favail=favail)
+    disk = SimpleNamespace(f_files=files, f_favail=favail, f_bavail=3, f_frsize=512)
     monkeypatch.setattr(os, "statvfs", lambda _: disk, raising=False)
-    assert hook.free_files("x") == expected
+    assert hook.free_space("x") == (3 * 512, expected)
+
+
+def test_free_space_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "statvfs", raising=False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5))
+    assert hook.free_space("x") == (5, float("inf"))
 
 
 def test_service_has_fewer_files_than_the_disk_must_take() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -103,11 +104,15 @@ def test_keeps_what_was_chosen(project: Path, database: str) -> None:
     assert not list(project.rglob("__pycache__"))
 
 
-def test_removes_folders(project: Path) -> None:
-    (project / "extra/inner").mkdir(parents=True)
-    (project / "extra/inner/file").touch()
-    hook.remove(project, project / "extra")
-    assert not (project / "extra").exists()
+def test_removes_folders(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    for path in ("extra/inner/file", "outer/inner/file", "outer/other"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    hook.remove("extra")
+    hook.remove("outer/inner/file")
+    assert not Path("extra").exists()
+    assert [path.name for path in Path("outer").iterdir()] == ["other"]
 
 
 @pytest.mark.parametrize("missing", ["requirements-dev.txt", "app/db/local_postgres.py"])
@@ -155,7 +160,8 @@ def test_module_beside_the_hook_is_not_imported(project: Path) -> None:
 
 def test_without_git_there_is_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    hook.record_origin(tmp_path, {"_repo_dir": str(ROOT), "_template": str(ROOT)})
+    monkeypatch.chdir(tmp_path)
+    hook.record_origin({"_repo_dir": str(ROOT), "_template": str(ROOT)})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,18 +176,24 @@ def template(tmp_path: Path) -> Path:
     return folder
 
 
+def record(root: Path, template: Path, **answers: object) -> str | None:
+    with contextlib.chdir(root):
+        return hook.record_origin(
+            {"_repo_dir": str(template), "_template": str(template), **answers}
+        )
+
+
 def recorded(root: Path, template: Path, **answers: object) -> dict[str, Any]:
-    origin = {"_repo_dir": str(template), "_template": str(template), **answers}
-    assert hook.record_origin(root, origin) is None
-    record: dict[str, Any] = json.loads((root / hook.RECORD).read_text("ascii"))
-    return record
+    assert record(root, template, **answers) is None
+    found: dict[str, Any] = json.loads((root / hook.RECORD).read_text("ascii"))
+    return found
 
 
 @pytest.mark.parametrize("checkout", [None, "v1.2.0"])
 def test_checkout_is_recorded(project: Path, template: Path, checkout: str | None) -> None:
-    record = recorded(project, template, _checkout=checkout)
-    assert record["checkout"] == checkout
-    assert record["commit"] == git(template, "rev-parse", "HEAD")
+    found = recorded(project, template, _checkout=checkout)
+    assert found["checkout"] == checkout
+    assert found["commit"] == git(template, "rev-parse", "HEAD")
 
 
 def test_variables_of_git_lead_to_no_other_repository(
@@ -204,9 +216,7 @@ def test_repository_around_the_template_is_not_its_own(project: Path, template: 
     (template / "copy").mkdir()
     (template / "copy/cookiecutter.json").write_text("{}")
     commit(template, "Copy")
-    copy = str(template / "copy")
-    reason = hook.record_origin(project, {"_repo_dir": copy, "_template": copy})
-    assert reason == "the template is not a git repository"
+    assert record(project, template / "copy") == "the template is not a git repository"
     assert not (project / hook.RECORD).exists()
 
 
@@ -217,8 +227,7 @@ def test_broken_repository_is_not_taken_for_the_one_around_it(
     (copy / ".git").mkdir(parents=True)
     (copy / "cookiecutter.json").write_text("{}")
     commit(template, "Copy")
-    reason = hook.record_origin(project, {"_repo_dir": str(copy), "_template": str(copy)})
-    assert reason == "git knows no commit of the template"
+    assert record(project, copy) == "git knows no commit of the template"
 
 
 def test_cruft_comparison_sets_nothing_up(project: Path) -> None:

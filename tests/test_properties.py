@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from dev import BIN, LICENSE_TEXTS, ROOT, TEMPLATE, clean_environment
 from hooks import post_gen_project
 from hooks import pre_gen_project as hook
-from tests.support import parse
+from tests.support import commit, git, parse
 
 Texts = dict[str, str]
 
@@ -109,6 +109,8 @@ def reduced_template(folder: Path) -> Path:
     for name in ("cookiecutter.json", "hooks/pre_gen_project.py"):
         (template / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, template / name)
+    git(template, "init", "--quiet")
+    commit(template, "A part of the template")  # for the record of where a service comes from
     return template
 
 
@@ -162,10 +164,11 @@ def check_refusal(folder: Path, answers: Texts, message: str) -> None:
     assert not [name for name in named if answers[name] == ORDINARY[name]], message
 
 
-def check_project(project: Path, answers: Texts) -> None:
+def check_project(project: Path, answers: Texts, template: Path) -> None:
     assert project.name == answers["project_slug"]
-    origin = {"_repo_dir": str(ROOT), "_template": str(ROOT), **answers}
-    assert post_gen_project.record_origin(project, origin) is None
+    origin = {"_repo_dir": str(template), "_template": str(template), **answers}
+    with contextlib.chdir(project):
+        assert post_gen_project.record_origin(origin) is None
     for path in filter(Path.is_file, project.rglob("*")):
         parse(path)
 
@@ -233,7 +236,7 @@ def test_any_answers(template: Path, by_hand: bool, capfd: pytest.CaptureFixture
                 assert any(marker in given for marker in hook.MARKERS)
                 assert list((folder / "outer/parent").iterdir()) == []
             else:
-                check_project(project, answers)
+                check_project(project, answers, template)
                 check_style(project)
                 outcomes["accepted"] += 1
 

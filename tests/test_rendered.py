@@ -105,6 +105,7 @@ BESIDE: list[str] = [
     "benchmarks/middleware.py",
     "benchmarks/pages.py",
     "docs/asvs.md",
+    "docs/database.md",
     "pyproject.toml",
     "requirements-dev.txt",
     "scripts/checkout.py",

@@ -6,12 +6,6 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
-# {%- if cookiecutter.database == "postgresql" +%}
-
-from app.db.local_postgres import local_postgres
-
-# {%- endif +%}
-
 
 @contextmanager
 def local_database(directory: Path, *, test_process: str | None = None) -> Iterator[URL]:
@@ -20,13 +14,5 @@ def local_database(directory: Path, *, test_process: str | None = None) -> Itera
     Each *test_process* gets one of its own there.
     """
     name = f"test_{test_process}" if test_process else "app"
-    # {% if cookiecutter.database == "postgresql" %}
-    # A real server: started when it doesn't run, stopped by the last process that leaves. That of
-    # tests may lose its data when the machine crashes, and is faster for that.
-    durable = test_process is None
-    with local_postgres(directory / "postgres", database=name, durable=durable) as url:
-        yield make_url(url)
-    # {% else %}
     directory.mkdir(parents=True, exist_ok=True)
     yield make_url("sqlite+aiosqlite://").set(database=str(directory / f"{name}.db"))
-    # {% endif %}
