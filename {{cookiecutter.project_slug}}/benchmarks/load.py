@@ -2,7 +2,7 @@
 
 Each connection is a user of its own, who reads and changes the own account without pause; one request
 in a hundred is a sign-up, which hashes a password. It prints what was answered, how fast, how
-evenly over the connections, and the memory of the service.
+evenly over the connections, and the memory of the service; it fails if any of that is not as it should.
 """
 
 import asyncio
@@ -25,12 +25,17 @@ from app.models import Login, User
 from tests.service import SECRET_KEY, running_service
 from tests.support import PASSWORD, alembic
 
+MAX_P99_SECONDS = 2.5
+MAX_GROWTH_MIB = 32
+
 
 @dataclass
 class Report:
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     per_connection: list[int] = field(default_factory=list)
+    """How many requests of each connection were accepted."""
+    memory: list[float] = field(default_factory=list)
     lost: int = 0
 
     def __str__(self) -> str:
@@ -44,8 +49,24 @@ class Report:
                 f"{kind}: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {ordered[-1] * 1000:.0f} ms"
             )
         counts = self.per_connection
-        lines.append(f"requests of a connection: {min(counts)} to {max(counts)}; lost: {self.lost}")
+        lines.append(
+            f"accepted requests of a connection: {min(counts)} to {max(counts)}; lost: {self.lost}"
+        )
         return "\n".join(lines)
+
+    def check(self) -> None:
+        expected = {"read": {200, 503}, "write": {200, 503}, "sign-up": {201, 503}}
+        wrong = {key for key in self.statuses if key[1] not in expected[key[0]]}
+        assert not wrong, f"answers that must not occur: {wrong}"
+        assert self.lost == 0, "connections were closed on requests"
+        assert min(self.per_connection) > 0, "a connection was starved"
+        for kind, seconds in self.seconds.items():
+            p99 = sorted(seconds)[int(len(seconds) * 0.99)]
+            assert p99 < MAX_P99_SECONDS, f"{kind}: the slowest hundredth took {p99:.1f} s and more"
+        growth = self.memory[-1] - self.memory[len(self.memory) // 3]
+        assert growth < MAX_GROWTH_MIB, (
+            f"memory has grown by {growth:.0f} MiB after the first third"
+        )
 
 
 def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
@@ -65,7 +86,8 @@ async def answer(reader: asyncio.StreamReader) -> int:
 
 async def use(port: int, token: str, number: int, until: float, report: Report) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    first = count = number % 100  # so that they don't all sign up at the same time
+    count = number % 100  # so that they don't all sign up at the same time
+    accepted = 0
     while time.monotonic() < until:
         count += 1
         if count % 5:
@@ -87,8 +109,9 @@ async def use(port: int, token: str, number: int, until: float, report: Report) 
             continue
         report.statuses[kind, status] += 1
         report.seconds[kind].append(time.monotonic() - started)
+        accepted += status != 503
     writer.close()
-    report.per_connection.append(count - first)
+    report.per_connection.append(accepted)
 
 
 async def make_tokens(database: Database, count: int) -> list[str]:
@@ -126,6 +149,7 @@ def main(connections: int = 500, seconds: int = 30) -> None:
                             tasks.create_task(use(port, token, number, until, report))
                         for second in range(0, seconds, 5):
                             memory = process.memory_info().rss / 2**20
+                            report.memory.append(memory)
                             print(
                                 f"after {second} s: {memory:.0f} MiB, {len(report.seconds['read'])} reads"
                             )
@@ -133,6 +157,7 @@ def main(connections: int = 500, seconds: int = 30) -> None:
 
                 asyncio.run(run())
                 print(report)
+                report.check()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The first and the last page of many users: `python -m benchmarks.pages [users]`.
 
-Shows PostgreSQL's plan.
+Shows PostgreSQL's plan. Fails if the last page takes more than twice the time of the first.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from tests.support import alembic
 
 LIMIT = 100
 ROUNDS = 50
+MAX_RATIO = 2
 SORTS: tuple[UserSort, ...] = ("created_at", "-created_at", "email", "-email")
 
 
@@ -95,6 +96,7 @@ async def measure(database: Database, count: int) -> None:
         print(f"{sort}: page 1 {first:.2f} ms, page {pages} {last:.2f} ms")
         if database.engine.dialect.name == "postgresql":
             await show_plan(database, sort, position)
+        assert last < MAX_RATIO * first
     await database.engine.dispose()
 
 

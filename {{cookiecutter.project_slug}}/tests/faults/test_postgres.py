@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import URL, make_url, text
 
+from app.core.config import Settings
 from app.db import local_postgres as module
 from app.db.local_postgres import local_postgres
 from app.db.session import Database
@@ -27,6 +28,10 @@ pytestmark = pytest.mark.slow
 ME = "/api/v1/users/me"
 POOL_SIZE = 3
 MAX_CONNECTIONS = 20
+AS_IN_PRODUCTION = {
+    name: Settings.model_fields[name].default
+    for name in ("database_pool_size", "database_pool_timeout", "database_statement_timeout")
+}
 
 
 class Server:
@@ -50,6 +55,18 @@ class Server:
         pid = int((self._cluster.data / "postmaster.pid").read_text().split()[0])
         process = psutil.Process(pid)
         return [process, *process.children()]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Its connections stay open, and it takes new ones, but it answers nobody."""
+        processes = self.processes()
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def kill(self) -> None:
         processes = self.processes()
@@ -98,6 +115,17 @@ async def assert_unavailable(request: Any) -> None:
     assert response.status_code == 503
     assert response.headers["Content-Type"] == "application/problem+json"
     assert int(response.headers["Retry-After"]) >= 1
+
+
+async def assert_all_unavailable(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    """As many requests as the service works on at a time; logins and sign-ups among them."""
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    account = {"email": "bob@example.com", "password": PASSWORD}
+    await asyncio.gather(
+        *(assert_unavailable(client.get(ME, headers=headers)) for _ in range(80)),
+        *(assert_unavailable(client.post("/api/v1/auth/token", data=form)) for _ in range(10)),
+        *(assert_unavailable(client.post("/api/v1/users", json=account)) for _ in range(10)),
+    )
 
 
 async def assert_works(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
@@ -176,6 +204,7 @@ async def test_connections_terminated(
     await assert_works(client, user_headers)
 
 
+@pytest.mark.parametrize("settings_values", [AS_IN_PRODUCTION | {"rate_limit_enabled": False}])
 async def test_pool_exhausted(
     app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str]
 ) -> None:
@@ -188,11 +217,10 @@ async def test_pool_exhausted(
                 await session.execute(text("SELECT 1"))
                 await release.wait()
 
-        for _ in range(POOL_SIZE):
+        for _ in range(app.state.settings.database_pool_size):
             tasks.create_task(hold())
         await asyncio.sleep(0.2)
-        many = (assert_unavailable(client.get(ME, headers=user_headers)) for _ in range(8))
-        await asyncio.gather(*many)
+        await assert_all_unavailable(client, user_headers)
         release.set()
     await assert_works(client, user_headers)
 
@@ -243,21 +271,52 @@ async def test_commit_that_fails(client: httpx2.AsyncClient, server: Server) -> 
     await sign_up(client, "bob@example.com")
 
 
+@pytest.mark.parametrize("settings_values", [AS_IN_PRODUCTION | {"rate_limit_enabled": False}])
 async def test_server_that_does_not_answer(
     client: httpx2.AsyncClient, user_headers: dict[str, str], server: Server
 ) -> None:
-    """Its connections stay open, and it takes new ones."""
     await assert_works(client, user_headers)
-    processes = server.processes()
-    for process in processes:
-        process.suspend()
-    try:
+    with server.frozen():
         assert (await client.get("/livez")).status_code == 200
         for _ in range(2):
             await assert_unavailable(client.get("/readyz"))
-            many = (assert_unavailable(client.get(ME, headers=user_headers)) for _ in range(8))
-            await asyncio.gather(*many)
-    finally:
-        for process in processes:
-            process.resume()
+            await assert_all_unavailable(client, user_headers)
     await assert_works(client, user_headers)
+
+
+async def test_server_that_stops_answering_in_a_statement(
+    app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str], server: Server
+) -> None:
+    """It can't keep its own statement timeout."""
+
+    @app.post("/hang", include_in_schema=False)
+    async def hang(session: SessionDep) -> None:
+        await session.execute(text("SELECT pg_sleep(60)"))
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        request = tasks.create_task(client.post("/hang"))
+        await asyncio.sleep(0.3)
+        with server.frozen():
+            response = await request
+    assert response.status_code == 503
+    await assert_works(client, user_headers)
+
+
+async def test_limits_of_a_connection(app: FastAPI) -> None:
+    """The server ends by itself what a service has left behind that was killed."""
+    async with app.state.database.read_session() as session:
+        connection = await session.connection()
+        for name, expected in {
+            "statement_timeout": "1s",
+            "idle_in_transaction_session_timeout": "2s",
+        }.items():
+            result = await connection.exec_driver_sql(f"SHOW {name}")
+            assert result.scalar_one() == expected
+
+
+@pytest.mark.parametrize("settings_values", [AS_IN_PRODUCTION])
+async def test_ready_in_time_or_not_at_all(client: httpx2.AsyncClient, server: Server) -> None:
+    async with server.connection() as administrator, administrator.transaction():
+        await administrator.execute("LOCK TABLE alembic_version")
+        await assert_unavailable(client.get("/readyz"))
+    assert (await client.get("/readyz")).status_code == 200

@@ -37,27 +37,67 @@ def test_becomes_unready_before_it_stops(migrated_database_url: URL, tmp_path: P
         service.process.wait(timeout=10)
 
 
-def test_finishes_requests_in_flight(migrated_database_url: URL, tmp_path: Path) -> None:
+def begin_sign_up() -> tuple[bytes, bytes]:
+    """A request in two parts."""
     body = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()
     head = (
         "POST /api/v1/users HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode()
+    return head + body[:10], body[10:]
+
+
+@pytest.mark.parametrize(
+    ("signals", "delay"),
+    [
+        ([signal.SIGTERM], "0.2"),
+        ([signal.SIGINT], "0.2"),  # as Ctrl+C sends it; there is no delay
+        ([signal.SIGTERM, signal.SIGTERM], "60"),  # the second one ends the delay
+    ],
+    ids=["SIGTERM", "SIGINT", "twice"],
+)
+def test_finishes_requests_in_flight(
+    migrated_database_url: URL, tmp_path: Path, signals: list[signal.Signals], delay: str
+) -> None:
+    first, second = begin_sign_up()
 
     async def run(service: Service) -> bytes:
         reader, writer = await connect(service)
-        writer.write(head + body[:10])
+        writer.write(first)
         await asyncio.sleep(0.5)
-        service.process.send_signal(signal.SIGTERM)
+        for number in signals:
+            service.process.send_signal(number)
+            await asyncio.sleep(0.2)
         await asyncio.sleep(1)
         with pytest.raises(ConnectionRefusedError):
             await connect(service)
-        writer.write(body[10:])
+        writer.write(second)
         answer = await reader.read()
         await close(writer)
         return answer
 
-    with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="0.2") as service:
+    with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY=delay) as service:
+        assert asyncio.run(run(service)).startswith(b"HTTP/1.1 201 ")
+        service.process.wait(timeout=10)
+
+
+def test_workers_finish_requests_in_flight(migrated_database_url: URL, tmp_path: Path) -> None:
+    first, second = begin_sign_up()
+
+    async def run(service: Service) -> bytes:
+        reader, writer = await connect(service)
+        writer.write(first)
+        await asyncio.sleep(0.5)
+        service.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(1)
+        writer.write(second)
+        answer = await reader.read()
+        await close(writer)
+        return answer
+
+    with running_service(
+        migrated_database_url, tmp_path, "--workers=2", SHUTDOWN_DELAY="0.2"
+    ) as service:
         assert asyncio.run(run(service)).startswith(b"HTTP/1.1 201 ")
         service.process.wait(timeout=10)
 
