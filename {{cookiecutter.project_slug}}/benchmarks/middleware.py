@@ -1,7 +1,8 @@
 """What the middleware costs: `python -m benchmarks.middleware [rounds] [requests]`.
 
 The same request goes to a service with its middleware and to one without any, in turns. What is
-compared is the processor time of the two processes; nothing is logged in either.
+compared is the processor time of the two processes; nothing is logged in either. Without arguments it
+fails if that is more than a tenth.
 """
 
 import socket
@@ -24,6 +25,11 @@ REQUEST = (
     b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\n"
     b"Authorization: Bearer " + b"x" * 300 + b"\r\n\r\n"
 )
+
+
+# With other numbers, as in the tests, what it measures need not be good.
+STRICT = len(sys.argv) == 1
+MAX_SHARE = 0.1
 
 
 def complete() -> FastAPI:
@@ -76,10 +82,12 @@ def main(rounds: int = 20, requests: int = 5000) -> None:
         ]
         times = [[microseconds(service, requests) for service in services] for _ in range(rounds)]
     without, with_all = (statistics.median(column) for column in zip(*times, strict=True))
+    more = with_all / without - 1
     print(
         f"empty route: {without:.0f} us without middleware, {with_all:.0f} us with it "
-        f"({(with_all / without - 1) * 100:.0f} % more)"
+        f"({more * 100:.0f} % more)"
     )
+    assert more < MAX_SHARE or not STRICT
 
 
 if __name__ == "__main__":
