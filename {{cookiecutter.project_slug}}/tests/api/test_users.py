@@ -287,6 +287,19 @@ async def test_page_survives_the_end_of_the_row_it_began_after(
     assert addresses == [*everybody[2:], "zoe@example.com"]
 
 
+@pytest.mark.parametrize("sort", ["-created_at", "-email"])
+async def test_rows_added_before_a_page_repeat_none(
+    client: httpx2.AsyncClient, everybody: list[str], superuser_headers: dict[str, str], sort: str
+) -> None:
+    query = {"limit": "2", "sort": sort}
+    first = (await client.get(USERS, params=query, headers=superuser_headers)).json()
+    await sign_up(client, "zoe@example.com")  # stands first in both orders
+    query = {"cursor": first["next_cursor"], "sort": sort}
+    second = (await client.get(USERS, params=query, headers=superuser_headers)).json()
+    addresses = [user["email"] for user in first["items"] + second["items"]]
+    assert sorted(addresses) == sorted(everybody)
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
