@@ -92,7 +92,7 @@ def main() -> int:
 
         print("Looking at its documentation ...", flush=True)
         project = folder / "book_shop"
-        with running(project, clean_environment()) as address:
+        with running(project, clean_environment(), 8000) as address:
             picture = IMAGES / "docs.png"
             browse("--window-size=1280,1000", f"--screenshot={picture}", f"{address}/docs")
     return 0

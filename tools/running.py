@@ -24,7 +24,8 @@ def program(project: Path, name: str) -> str:
     return str(project / ".venv" / BIN.name / name)
 
 
-def free_port(first: int = 8000) -> int:
+def free_port(first: int) -> int:
+    """Give the first free port from this one on; any, when that is 0."""
     for port in range(first, first + 1000):
         with socket.socket() as probe:
             if os.name != "nt":
@@ -35,7 +36,7 @@ def free_port(first: int = 8000) -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+            return int(probe.getsockname()[1])
     raise stop(f"no port from {first} to {first + 999} is free.")
 
 
@@ -51,8 +52,11 @@ def status(url: str) -> int | None:
 
 
 @contextmanager
-def running(project: Path, env: Mapping[str, str], first_port: int = 8000) -> Iterator[str]:
-    """Start the service with the command of its README; give its address."""
+def running(project: Path, env: Mapping[str, str], first_port: int = 0) -> Iterator[str]:
+    """Start the service with the command of its README; give its address.
+
+    Any port, unless said otherwise: two processes that look for the next one find the same.
+    """
     port = free_port(first_port)
     command = [program(project, "uvicorn"), "app.main:app", "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log:

@@ -77,7 +77,7 @@ def main() -> int:
     if subprocess.run(setup, env=clean_environment(), capture_output=True, check=False).returncode:
         raise stop(f"the service in {where} is not set up; the reason is above.")
 
-    port = free_port()
+    port = free_port(8000)
     print(f"\nStarting the service in {where}; Ctrl-C stops it.")
     print(f"  http://127.0.0.1:{port}/docs    try the API")
     print(f"  http://127.0.0.1:{port}/readyz  is it ready?", flush=True)

@@ -33,8 +33,19 @@ def cheap_hashing() -> Iterator[None]:
         patch.setattr("app.core.security._hasher", hasher)
         # The passwords of tests may hold the name of this service.
         patch.setattr("app.core.passwords.PROJECT_NAME", "Analytical Engine")
-        # As for DATABASE_POOL_TIMEOUT below.
-        patch.setattr("app.core.passwords._MAX_WAIT_SECONDS", 30)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """A test machine may have other work to do."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (
+            "app.core.passwords._MAX_WAIT_SECONDS",
+            "app.db.session.CONNECT_TIMEOUT_SECONDS",
+            "app.db.session.PING_TIMEOUT_SECONDS",
+        ):
+            patch.setattr(name, 30)
         yield
 
 
@@ -95,7 +106,7 @@ def settings(
         "environment": "test",
         "database_url": migrated_database_url.render_as_string(hide_password=False),
         "database_pool_size": 5,
-        "database_pool_timeout": 30,  # a test machine may have other work to do
+        "database_pool_timeout": 30,  # as above
         "secret_key": "a key for tests that signs nothing else",
         "smtp_host": "127.0.0.1",
         "smtp_port": mailbox.port,
