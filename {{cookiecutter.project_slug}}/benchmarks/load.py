@@ -80,11 +80,12 @@ def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
     return head.encode() + body
 
 
-async def answer(reader: asyncio.StreamReader) -> int:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
+    """The status, and whether the connection stays open."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
     await reader.readexactly(length)
-    return int(head.split(b" ", 2)[1])
+    return int(head.split(b" ", 2)[1]), b"\r\nconnection: close\r\n" not in head
 
 
 async def use(port: int, token: str, number: int, until: float, report: Report) -> None:
@@ -105,14 +106,17 @@ async def use(port: int, token: str, number: int, until: float, report: Report) 
         started = time.monotonic()
         try:
             writer.write(message)
-            status = await answer(reader)
+            status, stays_open = await answer(reader)
         except (OSError, asyncio.IncompleteReadError):
             report.lost += 1
+            stays_open = False
+        else:
+            report.statuses[kind, status] += 1
+            report.seconds[kind].append(time.monotonic() - started)
+            accepted += status != 503
+        if not stays_open:
+            writer.close()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            continue
-        report.statuses[kind, status] += 1
-        report.seconds[kind].append(time.monotonic() - started)
-        accepted += status != 503
     writer.close()
     report.per_connection.append(accepted)
 

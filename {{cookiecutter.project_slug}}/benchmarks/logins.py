@@ -37,7 +37,7 @@ async def ask(port: int, message: str) -> tuple[int, float]:
     started = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(message.encode())
-    status = await answer(reader)
+    status, _ = await answer(reader)
     writer.close()
     return status, time.perf_counter() - started
 
