@@ -22,6 +22,7 @@ from uuid_utils import uuid7
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api.errors import http_problem_response, internal_error_response, unavailable_response
+from app.core.exceptions import UnavailableError
 from app.core.shutdown import Shutdown
 
 logger = logging.getLogger(__name__)
@@ -198,6 +199,10 @@ class GuardMiddleware:
                     await self.slots.acquire()
                 holds_slot = True
             await self.app(_routed(scope), receive, send_checked)
+        except UnavailableError:
+            # All of the request has been read, so the connection can stay open. Under load, a new one
+            # would wait for seconds to be accepted.
+            await unavailable_response(Request(scope))(scope, receive, send)
         except Refusal as refusal:
             await _refuse(refusal.status, scope, receive, send)
         except ClientDisconnect:
@@ -270,11 +275,11 @@ class GuardMiddleware:
         return bytes(body)
 
     async def _wait_for_slot(self) -> None:
-        """Raises Refusal when there is none for too long."""
+        """Raises UnavailableError when there is none for too long."""
         try:
             await asyncio.wait_for(self.slots.acquire(), _MAX_WAIT_SECONDS)
         except TimeoutError:
-            raise Refusal(503) from None
+            raise UnavailableError(retry_after=1) from None
 
 
 def _charset(content_type: bytes) -> bytes:

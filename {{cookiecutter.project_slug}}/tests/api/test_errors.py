@@ -648,6 +648,7 @@ async def test_overload(
         response = await client.get(USERS)
         assert_problem(response, 503, "unavailable")
         assert response.headers["Retry-After"] == "1"
+        assert "Connection" not in response.headers
         assert (await client.get("/readyz")).status_code == 200
         release.set()
     assert first.result().status_code == 200
