@@ -145,11 +145,11 @@ async def test_smtp_server_that_does_not_answer_delays_no_request(
     monkeypatch: pytest.MonkeyPatch,
     accepts: bool,
 ) -> None:
-    monkeypatch.setattr(email, "SHUTDOWN_GRACE_SECONDS", 0.05)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if accepts:
             server.listen()
+            monkeypatch.setattr(email, "SHUTDOWN_GRACE_SECONDS", 0.05)
         values = settings.model_dump() | {"smtp_port": server.getsockname()[1]}
         await app.state.mailer.close()
         app.state.mailer = Mailer(TestSettings(**values), retry_delays=(0,))

@@ -1,6 +1,7 @@
 """Faults of a real PostgreSQL: what clients see meanwhile, and that the service recovers by itself."""
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +28,9 @@ from tests.support import PASSWORD, alembic, sign_up
 pytestmark = pytest.mark.slow
 
 ME = "/api/v1/users/me"
+# What is promised. Beside other tests, the machine is not this service's alone; `poe faults` runs these
+# by themselves.
+MAX_SECONDS = 10 if "PYTEST_XDIST_WORKER" in os.environ else 2
 POOL_SIZE = 3
 MAX_CONNECTIONS = 20
 # Read before `patience` in tests/conftest.py changes them.
@@ -125,7 +129,7 @@ def settings_values() -> dict[str, Any]:
 async def assert_unavailable(request: Any) -> None:
     started = time.monotonic()
     response = await request
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < MAX_SECONDS
     assert response.status_code == 503
     assert response.headers["Content-Type"] == "application/problem+json"
     assert int(response.headers["Retry-After"]) >= 1
