@@ -49,7 +49,7 @@ async def test_database_that_does_not_answer_in_time(
             await session.execute(select(1))
         started = time.monotonic()
         response = await client.get("/readyz")
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4  # it is given up after one
     assert response.status_code == 503
     assert (await client.get("/readyz")).status_code == 200
 
