@@ -117,6 +117,8 @@ def reduced_template(folder: Path) -> Path:
 @pytest.fixture
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("cookiecutter.hooks.run_script", run_here)
+    # Cookiecutter leaves each hook that it has rendered in the folder for temporary files.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     # test_updates.py has the real one.
     monkeypatch.setattr(post_gen_project, "git", lambda *_: "# branch.oid 0123abc")
     return reduced_template(tmp_path)
