@@ -61,6 +61,7 @@ BESIDE: list[str] = [
     "app/api/health.py",
     "app/api/json_route.py",
     "app/api/links.py",
+    "app/api/limits.py",
     "app/api/middleware.py",
     "app/api/openapi.py",
     "app/api/protocol.py",

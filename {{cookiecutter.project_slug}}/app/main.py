@@ -11,12 +11,7 @@ from fastapi.middleware import Middleware
 from app.api.docs import install_docs
 from app.api.errors import install_error_handlers
 from app.api.health import router as health_router
-from app.api.middleware import (
-    ClientAddressMiddleware,
-    CORSMiddleware,
-    GuardMiddleware,
-    RequestContextMiddleware,
-)
+from app.api.middleware import RequestMiddleware
 from app.api.openapi import install_openapi, operation_id
 from app.api.protocol import limit_connections
 from app.api.v1.router import router as v1_router
@@ -53,20 +48,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.state.hashing.close()
 
 
-def _cors(settings: Settings) -> list[Middleware]:
-    if not settings.cors_origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=["Link", "Location", "Retry-After", "X-Request-ID"],
-        )
-    ]
-
-
 def create_app(settings: Settings) -> FastAPI:
     shutdown = Shutdown(delay=settings.shutdown_delay, timeout=settings.shutdown_timeout)
     app = FastAPI(
@@ -79,18 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
         lifespan=lifespan,
-        # The first stands outermost.
-        middleware=[
-            Middleware(ClientAddressMiddleware, trusted_proxies=settings.trusted_proxies),
-            Middleware(RequestContextMiddleware, shutdown=shutdown),
-            *_cors(settings),
-            Middleware(
-                GuardMiddleware,
-                max_body_bytes=settings.max_body_bytes,
-                body_timeout=settings.body_timeout,
-                max_concurrent=settings.max_concurrent_requests,
-            ),
-        ],
+        middleware=[Middleware(RequestMiddleware, settings=settings, shutdown=shutdown)],
     )
     app.state.settings = settings
     app.state.shutdown = shutdown

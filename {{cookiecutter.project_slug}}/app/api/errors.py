@@ -4,7 +4,6 @@ import logging
 from http import HTTPMethod, HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 
 from app.core.exceptions import AppError, InvalidInputError, UnavailableError
+from app.core.logging import request_id_var
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def problem_response(
         "status": status,
         "detail": detail,
         "instance": request.url.path,
-        "request_id": structlog.contextvars.get_contextvars().get("request_id", ""),
+        "request_id": request_id_var.get(),
     }
     if errors is not None:
         body["errors"] = errors
@@ -132,7 +132,7 @@ def _allowed_methods(request: Request) -> list[str]:
         if route.matches({**request.scope, "method": method.value})[0] is Match.FULL
     ]
     if "GET" in allowed and "HEAD" not in allowed:
-        allowed.insert(allowed.index("GET") + 1, "HEAD")  # see GuardMiddleware
+        allowed.insert(allowed.index("GET") + 1, "HEAD")  # see RequestMiddleware
     return allowed or ["GET", "HEAD"]  # the files of a mounted folder
 
 

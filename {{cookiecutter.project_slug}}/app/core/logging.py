@@ -2,9 +2,20 @@
 
 import logging.config
 import sys
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import structlog
+
+request_id_var = ContextVar("request_id", default="")
+
+
+def _add_request_id(
+    _logger: logging.Logger, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if request_id := request_id_var.get():
+        event["request_id"] = request_id
+    return event
 
 
 def _drop_color_message(
@@ -17,6 +28,7 @@ def _drop_color_message(
 
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
+    _add_request_id,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),

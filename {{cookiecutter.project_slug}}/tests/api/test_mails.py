@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
-import structlog
 from fastapi import FastAPI
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.config import Settings
+from app.core.logging import request_id_var
 from app.db.session import Database
 from app.models import User
 from app.services import account_service
@@ -123,7 +123,7 @@ class Lines(logging.Handler):
         self.lines: list[tuple[str, dict[str, Any]]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        request_id = structlog.contextvars.get_contextvars()["request_id"]
+        request_id = request_id_var.get()
         self.lines.append((request_id, record.__dict__))
 
 

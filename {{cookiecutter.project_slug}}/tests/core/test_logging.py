@@ -11,10 +11,12 @@ from app.core.config import ROOT
 SCRIPT = """
 import logging, sys
 import structlog
-from app.core.logging import configure_logging
+from app.core.logging import configure_logging, request_id_var
 
 configure_logging("INFO", sys.argv[1])
-structlog.contextvars.bind_contextvars(request_id="abc")
+logging.getLogger("app.test").info("before any request")
+request_id_var.set("abc")
+structlog.contextvars.bind_contextvars(order=7)
 logging.getLogger("app.test").info("hello %s", "world", extra={"count": 3})
 logging.getLogger("uvicorn.error").info("started", extra={"color_message": "colours"})
 logging.getLogger("uvicorn.access").info("one line for a request is enough")
@@ -41,8 +43,9 @@ def run(log_format: str) -> list[str]:
 
 def test_json() -> None:
     lines = [json.loads(line) for line in run("json")]
+    assert "request_id" not in lines.pop(0)
     assert [line["event"] for line in lines] == ["hello world", "started", "problem"]
-    assert {line["request_id"] for line in lines} == {"abc"}
+    assert {(line["request_id"], line["order"]) for line in lines} == {("abc", 7)}
     assert lines[0]["count"] == 3
     assert lines[0]["level"] == "info"
     assert lines[0]["logger"] == "app.test"
