@@ -47,62 +47,44 @@ def bare() -> FastAPI:
     return app
 
 
-class Client:
-    """One connection, and requests without the cost of a client that understands them."""
+def connect(service: Service) -> socket.socket:
+    host, port = service.address.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
 
-    def __init__(self, service: Service) -> None:
-        host, port = service.address.removeprefix("http://").split(":")
-        self.connection = socket.create_connection((host, int(port)))
 
-    def __enter__(self) -> "Client":
-        return self
+def get(connection: socket.socket, path: bytes) -> bytes:
+    """The body of the answer, without the cost of a client that understands HTTP."""
+    connection.sendall(b"GET " + path + HEAD)
+    response = b""
+    while True:
+        response += connection.recv(65536)
+        head, end, body = response.partition(b"\r\n\r\n")
+        # All answers here are short and have a body of one piece.
+        if end and body:
+            assert head.startswith(b"HTTP/1.1 200 ")
+            return body
 
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
 
-    def get(self, path: bytes) -> bytes:
-        self.connection.sendall(b"GET " + path + HEAD)
-        response = b""
-        while True:
-            response += self.connection.recv(65536)
-            head, end, body = response.partition(b"\r\n\r\n")
-            # All answers here are short and have a body of one piece.
-            if end and body:
-                assert head.startswith(b"HTTP/1.1 200 ")
-                return body
-
-    def microseconds(self, requests: int) -> float:
-        """The processor time that the service takes for a request."""
-        before = float(self.get(b"/processor-time"))
-        for _ in range(requests):
-            assert self.get(b"/empty") == b"null"
-        return (float(self.get(b"/processor-time")) - before) / requests * 1e6
+def microseconds(connection: socket.socket, requests: int) -> float:
+    """The processor time that the service takes for a request."""
+    before = float(get(connection, b"/processor-time"))
+    for _ in range(requests):
+        assert get(connection, b"/empty") == b"null"
+    return (float(get(connection, b"/processor-time")) - before) / requests * 1e6
 
 
 def main(rounds: int = 150, requests: int = 300) -> None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = make_url(f"sqlite:///{directory / 'never-used.db'}")
-        clients = [
-            stack.enter_context(
-                Client(
-                    stack.enter_context(
-                        running_service(
-                            url,
-                            directory,
-                            "--factory",
-                            "--no-access-log",
-                            app=f"benchmarks.middleware:{app}",
-                        )
-                    )
-                )
-            )
-            for app in ("bare", "complete")
-        ]
-        for client in clients:
-            client.microseconds(requests)  # the first ones are slow
+        connections = []
+        for app in ("bare", "complete"):
+            options = ("--factory", "--no-access-log")
+            running = running_service(url, directory, *options, app=f"benchmarks.middleware:{app}")
+            connections.append(stack.enter_context(connect(stack.enter_context(running))))
+            microseconds(connections[-1], requests)  # the first ones are slow
         pairs = [
-            (clients[0].microseconds(requests), clients[1].microseconds(requests))
+            [microseconds(connection, requests) for connection in connections]
             for _ in range(rounds)
         ]
     without, with_all = (median(times) for times in zip(*pairs, strict=True))

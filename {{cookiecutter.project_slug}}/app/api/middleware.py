@@ -37,9 +37,6 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAX_WAIT_SECONDS = 0.5
 # Asked every few seconds by load balancers.
 _QUIET_PATHS = {"/livez", "/readyz"}
-_FIRST_ERROR = 400
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-_NO_CACHING = (b"cache-control", b"no-store")
 _FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 
 
@@ -80,20 +77,17 @@ class ClientAddressMiddleware:
     """
 
     def __init__(self, app: ASGIApp, trusted_proxies: list[IPvAnyNetwork]) -> None:
-        self.app = app
         proxies = [str(network) for network in trusted_proxies]
         self.behind_proxy: Any = ProxyHeadersMiddleware(app, proxies)  # type: ignore[arg-type]  # the same protocol, typed in other words
         self.of_uvicorn = ProxyHeadersMiddleware(app).trusted_hosts  # type: ignore[arg-type]  # as above
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("client") and not _FORWARDED.isdisjoint(dict(scope["headers"])):
+        if scope.get("client"):
             forwarded = ", ".join(Headers(scope=scope).getlist("x-forwarded-for"))
             if tuple(scope["client"]) == self.of_uvicorn.get_trusted_client_address(forwarded):
                 # uvicorn took it from the header, port and all, because the peer was on loopback.
                 scope["client"] = ("127.0.0.1", 0)
-            await self.behind_proxy(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+        await self.behind_proxy(scope, receive, send)
 
 
 class RequestMiddleware:
@@ -118,9 +112,7 @@ class RequestMiddleware:
         self.limits = RequestLimits(settings)
         self.slots = anyio.Semaphore(settings.max_concurrent_requests, fast_acquire=True)
 
-    async def __call__(  # noqa: PLR0915 -- one function: a call for each part costs every request time
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.forwarded_app(scope, receive, send)
             return
@@ -131,34 +123,26 @@ class RequestMiddleware:
         # Not reset: servers run each request in a context of its own.
         request_id_var.set(request_id)
         status = 0
-        holds_slot = replaced = False
+        holds_slot = False
 
         async def send_complete(message: Message) -> None:
-            nonlocal status, holds_slot, replaced
+            nonlocal status, holds_slot, send
             if status:
-                if not replaced:
-                    await send(message)
+                await send(message)
                 return
             status = message["status"]
             if holds_slot:
                 holds_slot = False
                 self.slots.release()
             headers = list(message.get("headers", ()))
-            problem = _as_problem(status, headers, scope) if status >= _FIRST_ERROR else None
+            problem = _as_problem(status, headers, scope)
             if problem is not None:
                 headers = problem.raw_headers
-                replaced = True
-            headers += (b"x-request-id", request_id.encode()), _NO_SNIFFING
-            # Answers hold personal data; what may be cached says so itself.
-            if not _find(headers, b"cache-control"):
-                headers.append(_NO_CACHING)
-            if self.shutdown.begun:
-                # The next request of this client shall find another process.
-                headers.append((b"connection", b"close"))
-            message["headers"] = headers
-            await send(message)
+            self._add_headers(headers, request_id)
+            await send({**message, "headers": headers})
             if problem is not None:
                 await send({"type": "http.response.body", "body": problem.body})
+                send = _drop
 
         try:
             if self.limits.check_head(scope):
@@ -183,6 +167,16 @@ class RequestMiddleware:
             if holds_slot:
                 self.slots.release()
             _log(scope, status, time.perf_counter() - began_at)
+
+    def _add_headers(self, headers: RawHeaders, request_id: str) -> None:
+        headers.append((b"x-request-id", request_id.encode()))
+        headers.append((b"x-content-type-options", b"nosniff"))
+        # Answers hold personal data; what may be cached says so itself.
+        if not _find(headers, b"cache-control"):
+            headers.append((b"cache-control", b"no-store"))
+        if self.shutdown.begun:
+            # The next request of this client shall find another process.
+            headers.append((b"connection", b"close"))
 
     async def _wait_for_slot(self) -> None:
         """Raises UnavailableError when there is none for too long."""
@@ -213,7 +207,8 @@ def _routed(scope: Scope) -> Scope:
 
 def _as_problem(status: int, headers: RawHeaders, scope: Scope) -> Response | None:
     """For errors that Starlette answers in plain text, such as those of a range of a file."""
-    if not _find(headers, b"content-type").startswith(b"text/plain"):
+    is_error = status >= HTTPStatus.BAD_REQUEST
+    if not is_error or not _find(headers, b"content-type").startswith(b"text/plain"):
         return None
     kept = {
         name.decode(): value.decode("latin-1")
@@ -221,6 +216,10 @@ def _as_problem(status: int, headers: RawHeaders, scope: Scope) -> Response | No
         if name not in {b"content-length", b"content-type"}
     }
     return http_problem_response(Request(scope), status, kept)
+
+
+async def _drop(message: Message) -> None:
+    """For the body of an answer that was replaced."""
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

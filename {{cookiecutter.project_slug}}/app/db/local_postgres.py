@@ -311,8 +311,7 @@ def _account(user: int, group: int) -> dict[str, Any]:
 
 
 def _system_account() -> tuple[int, int]:
-    if sys.platform == "win32":  # pragma: no cover -- has no root; narrows the type of pwd
-        raise NotImplementedError
+    assert sys.platform != "win32"  # noqa: S101 -- for the type checker; Windows has no root and no pwd
     import pwd  # noqa: PLC0415 -- Windows doesn't have it
 
     for name in _SYSTEM_ACCOUNTS:

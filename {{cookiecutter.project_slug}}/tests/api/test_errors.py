@@ -561,6 +561,8 @@ async def test_preflight(client: httpx2.AsyncClient, origin: str, status: int) -
     response = await client.options(USERS, headers=headers)
     assert response.status_code == status
     assert ("Access-Control-Allow-Origin" in response.headers) == (status == 200)
+    assert response.headers["X-Request-ID"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_password_never_comes_back(client: httpx2.AsyncClient) -> None:
@@ -631,7 +633,10 @@ async def test_streams_hold_no_connection(
     assert not any(stream.done() for stream in streams)
 
 
-@pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
+@pytest.mark.parametrize(
+    "settings_values",
+    [{"max_concurrent_requests": 1, "cors_origins": ["https://app.example.com"]}],
+)
 async def test_overload(
     app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -645,11 +650,16 @@ async def test_overload(
     async with asyncio.TaskGroup() as tasks:
         first = tasks.create_task(client.get("/wait"))
         await asyncio.sleep(0.05)
+        origin = {"Origin": "https://app.example.com"}
         # In a task of its own: Python 3.11 no longer traces, for coverage, one whose wait has timed out.
-        response = await tasks.create_task(client.get(USERS))
+        response = await tasks.create_task(client.get(USERS, headers=origin))
         assert_problem(response, 503, "unavailable")
         assert response.headers["Retry-After"] == "1"
         assert "Connection" not in response.headers
+        # A page can read why it failed; without its preflight request it would see no answer at all.
+        assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+        preflight = origin | {"Access-Control-Request-Method": "POST"}
+        assert (await client.options(USERS, headers=preflight)).status_code == 200
         assert (await client.get("/readyz")).status_code == 200
         release.set()
     assert first.result().status_code == 200
