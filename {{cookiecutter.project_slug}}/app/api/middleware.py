@@ -31,7 +31,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # How long a request waits for its turn; with what waiting for the database may take (app/db/session.py)
 # less than two seconds.
 _MAX_WAIT_SECONDS = 0.5
@@ -118,8 +118,7 @@ class RequestMiddleware:
             return
         began_at = time.perf_counter()
         request_headers = dict(scope["headers"])
-        offered = request_headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = offered if _REQUEST_ID.fullmatch(offered) else str(uuid7())
+        request_id = _request_id(request_headers.get(b"x-request-id", b""))
         # Not reset: servers run each request in a context of its own.
         request_id_var.set(request_id)
         status = 0
@@ -147,7 +146,7 @@ class RequestMiddleware:
         try:
             if self.limits.check_head(scope):
                 receive = await self.limits.read_body(receive)
-            if scope["path"] not in _QUIET_PATHS and scope["method"] != "OPTIONS":
+            if scope["path"] not in _QUIET_PATHS:
                 try:
                     self.slots.acquire_nowait()
                 except anyio.WouldBlock:
@@ -185,6 +184,10 @@ class RequestMiddleware:
                 await self.slots.acquire()
         except TimeoutError:
             raise UnavailableError(retry_after=1) from None
+
+
+def _request_id(offered: bytes) -> str:
+    return offered.decode() if _REQUEST_ID.fullmatch(offered) else str(uuid7())
 
 
 def _answer(error: Exception, scope: Scope) -> ASGIApp:
