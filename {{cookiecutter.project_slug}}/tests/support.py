@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -31,6 +31,12 @@ ME = f"{USERS}/me"
 # No word in it that a service might have as its name: some tests run the service as a process.
 PASSWORD = "kv7 Mz2 qR9 tX4 wB6"
 NEW_PASSWORD = "another long passphrase"
+
+
+async def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 class TestSettings(Settings):

@@ -42,6 +42,7 @@ from tests.support import (
     log_in,
     statements,
     token_for,
+    wait_until,
     without_request_id,
 )
 
@@ -188,9 +189,7 @@ async def test_event_loop_is_free_while_many_hash(
     ]
     threads = app.state.hashing._executor._max_workers
     try:
-        async with asyncio.timeout(10):
-            while hashing < threads:
-                await asyncio.sleep(0.01)
+        await wait_until(lambda: hashing == threads)
         for _ in range(20):
             assert (await client.get("/livez")).status_code == 200
         assert hashing == threads
@@ -209,9 +208,9 @@ async def test_logins_do_not_wait_one_after_another_for_a_database_that_is_away(
 
     async def find_user_by_email(_session: AsyncSession, email: str) -> None:
         asked.append(email)
-        async with asyncio.timeout(10):
-            while turns.statistics().tasks_waiting < 20 - turns.total_tokens and len(asked) <= 2:
-                await asyncio.sleep(0.01)
+        await wait_until(
+            lambda: turns.statistics().tasks_waiting >= 20 - turns.total_tokens or len(asked) > 2
+        )
         raise PoolTimeoutError
 
     monkeypatch.setattr(auth_service, "find_user_by_email", find_user_by_email)
@@ -650,9 +649,7 @@ async def test_who_waits_for_hashing_holds_no_connection(
             client.post(USERS, json=account | {"email": "bob@example.com"}),
         ):
             tasks.create_task(request)
-        async with asyncio.timeout(5):
-            while turns.statistics().tasks_waiting < 4:
-                await asyncio.sleep(0.01)
+        await wait_until(lambda: turns.statistics().tasks_waiting == 4)
         pool = app.state.database.engine.pool
         assert pool.checkedout() == 0
 

@@ -10,7 +10,7 @@ from sqlalchemy import URL, select
 from app.db.session import Database
 from app.models import User
 from tests.service import running_service
-from tests.support import PASSWORD, sign_up
+from tests.support import PASSWORD, sign_up, wait_until
 
 
 async def test_others_see_a_row_at_once(client: httpx2.AsyncClient, database: Database) -> None:
@@ -50,8 +50,7 @@ async def test_kill_loses_nothing(
         ):
             for number in range(16):
                 tasks.create_task(write(client, f"writer{number}"))
-            while len(acknowledged) < 50:
-                await asyncio.sleep(0.01)
+            await wait_until(lambda: len(acknowledged) >= 50, seconds=60)
             service.process.kill()
     async with database.read_session() as session:
         stored = set(await session.scalars(select(User.email)))

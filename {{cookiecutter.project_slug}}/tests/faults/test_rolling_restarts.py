@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.service import Service, free_port, running_service
-from tests.support import PASSWORD
+from tests.support import PASSWORD, wait_until
 
 pytestmark = [
     pytest.mark.long,
@@ -108,9 +108,7 @@ async def test_rolling_restarts_lose_nothing(migrated_database_url: URL, tmp_pat
             await asyncio.to_thread(services[port].process.wait, 30)
             await process.aclose()
             await start(port)
-            async with asyncio.timeout(10):
-                while port not in balancer.ready:
-                    await asyncio.sleep(0.05)
+            await wait_until(lambda: len(balancer.ready) == len(ports))
         restarting = False
 
     async def start(port: int) -> None:
@@ -123,9 +121,7 @@ async def test_rolling_restarts_lose_nothing(migrated_database_url: URL, tmp_pat
     stacks = {port: AsyncExitStack() for port in ports}
     async with stacks[ports[0]], stacks[ports[1]], balancer.run() as port:
         await asyncio.gather(start(ports[0]), start(ports[1]))
-        async with asyncio.timeout(10):
-            while len(balancer.ready) < 2:
-                await asyncio.sleep(0.05)
+        await wait_until(lambda: len(balancer.ready) == len(ports))
         async with (
             httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
             asyncio.TaskGroup() as tasks,
