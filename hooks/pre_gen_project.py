@@ -1,4 +1,4 @@
-"""Check every answer before anything is generated, and report all problems at once.
+"""Check every answer before anything is generated, report all problems at once, and record the origin.
 
 Cookiecutter renders this file, runs it in the new, empty project folder, and removes that
 folder when it fails. It makes the folder first, though, so `__slug_guard` in
@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import json
 import os
 import re
+import subprocess
 import unicodedata
 from collections import namedtuple
 
@@ -43,6 +44,10 @@ Nothing of it is needed. Begin anew with this command:
 
     {command}
 """
+# Where cruft looks for the origin of a project, to update it.
+RECORD = ".cruft.json"
+# They would make git look at another repository than the template's.
+FOREIGN_VARIABLES = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"}
 # What a service needs without its packages. Cookiecutter leaves half of one on a full disk.
 NEEDED_BYTES = 5_000_000
 NEEDED_FILES = 500
@@ -546,6 +551,67 @@ def without_password(address: str) -> str:
     return re.sub(r"(?i)^([a-z+]+://[^/:@]*):[^/]*@", r"\1@", address)
 
 
+def record_origin(answers: Mapping[str, object]) -> str | None:
+    """Write template, commit and answers as cruft does when it generates a project itself.
+
+    Returns why there is no commit that could be named: such as a zip file, or a repository with
+    changes.
+    """
+    folder = template_folder(answers)
+    if folder is None:
+        return "the template's folder was not found"
+    if not os.path.exists(os.path.join(folder, ".git")):
+        return "the template is not a git repository"
+    try:
+        head, *changes = git(folder, "status", "--porcelain=v2", "--branch").splitlines()
+        commit = head.removeprefix("# branch.oid ")
+        if commit == "(initial)":
+            return "the template has no commit yet"
+        if any(not line.startswith("# ") for line in changes):
+            return "the template has changes that are not committed"
+        is_clone = answers["_repo_dir"] != answers["_template"]
+        address = git(folder, "config", "remote.origin.url") if is_clone else folder
+    except (OSError, subprocess.CalledProcessError):
+        return "git knows no commit of the template"
+    address = without_password(address)
+    given = {name: value for name, value in answers.items() if not name.startswith("_")}
+    record = {
+        "template": address,
+        "commit": commit,
+        "checkout": answers.get("_checkout"),
+        "context": {"cookiecutter": {**given, "_template": address, "_commit": commit}},
+        "directory": None,
+    }
+    # In ASCII: cruft reads it in whatever encoding the system prefers.
+    with open(RECORD, "w", encoding="ascii", newline="\n") as file:
+        file.write(json.dumps(record, indent=2) + "\n")
+    return None
+
+
+def template_folder(answers: Mapping[str, object]) -> str | None:
+    """Find where cookiecutter has read the template; a relative path is relative to its start."""
+    starts = [os.environ.get("PWD"), answers.get("_output_dir")]
+    for start in filter(None, starts):
+        folder = os.path.realpath(os.path.join(str(start), str(answers.get("_repo_dir"))))
+        if os.path.isfile(os.path.join(folder, "cookiecutter.json")):
+            return folder
+    return None
+
+
+def git(folder: str, *arguments: str) -> str:
+    environment = {k: v for k, v in os.environ.items() if k not in FOREIGN_VARIABLES}
+    # Not the repository that the folder may be in.
+    environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(folder)
+    return subprocess.run(
+        ["git", "-C", folder, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout.strip()
+
+
 def remove_strays(folder: str, output_folder: object) -> None:
     """Remove the folders that cookiecutter has made on its way to this one, and this one.
 
@@ -584,6 +650,11 @@ def main() -> int:
         return 1
     with open(MARKER, "w", encoding="utf-8") as marker:
         marker.write(marker_text(folder, answers))
+    # Cruft gives this private answer, and writes the record itself.
+    if "_commit" not in answers:
+        reason = record_origin(answers)
+        if reason:
+            print(f"No {RECORD} was written, which `cruft update` needs: {reason}.")
     return 0
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cookiecutter.utils import create_env_with_context
 
 from dev import ROOT
 from hooks import post_gen_project as hook
-from tests.support import commit, git
 
 ANSWERS = {
     "database": "sqlite",
@@ -156,78 +153,6 @@ def test_module_beside_the_hook_is_not_imported(project: Path) -> None:
     """Cookiecutter puts the hook into a folder that all users share."""
     (project.parent / "json.py").write_text("raise SystemExit('imported')")
     assert run_hook(project).stderr == ""
-
-
-def test_without_git_there_is_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.chdir(tmp_path)
-    hook.record_origin({"_repo_dir": str(ROOT), "_template": str(ROOT)})
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def template(tmp_path: Path) -> Path:
-    """A template's repository: just what the hook looks at."""
-    folder = tmp_path / "template"
-    folder.mkdir()
-    git(folder, "init", "--quiet")
-    (folder / "cookiecutter.json").write_text("{}")
-    commit(folder, "First")
-    return folder
-
-
-def record(root: Path, template: Path, **answers: object) -> str | None:
-    with contextlib.chdir(root):
-        return hook.record_origin(
-            {"_repo_dir": str(template), "_template": str(template), **answers}
-        )
-
-
-def recorded(root: Path, template: Path, **answers: object) -> dict[str, Any]:
-    assert record(root, template, **answers) is None
-    found: dict[str, Any] = json.loads((root / hook.RECORD).read_text("ascii"))
-    return found
-
-
-@pytest.mark.parametrize("checkout", [None, "v1.2.0"])
-def test_checkout_is_recorded(project: Path, template: Path, checkout: str | None) -> None:
-    found = recorded(project, template, _checkout=checkout)
-    assert found["checkout"] == checkout
-    assert found["commit"] == git(template, "rev-parse", "HEAD")
-
-
-def test_variables_of_git_lead_to_no_other_repository(
-    project: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a hook of git sets them."""
-    other = tmp_path / "other"
-    other.mkdir()
-    git(other, "init", "--quiet")
-    commit(other, "Another")
-    expected = git(template, "rev-parse", "HEAD")
-    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
-    monkeypatch.setenv("GIT_WORK_TREE", str(other))
-    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
-    assert recorded(project, template)["commit"] == expected
-
-
-def test_repository_around_the_template_is_not_its_own(project: Path, template: Path) -> None:
-    """Such as that of somebody who has copied the template into it."""
-    (template / "copy").mkdir()
-    (template / "copy/cookiecutter.json").write_text("{}")
-    commit(template, "Copy")
-    assert record(project, template / "copy") == "the template is not a git repository"
-    assert not (project / hook.RECORD).exists()
-
-
-def test_broken_repository_is_not_taken_for_the_one_around_it(
-    project: Path, template: Path
-) -> None:
-    copy = template / "copy"
-    (copy / ".git").mkdir(parents=True)
-    (copy / "cookiecutter.json").write_text("{}")
-    commit(template, "Copy")
-    assert record(project, copy) == "git knows no commit of the template"
 
 
 def test_cruft_comparison_sets_nothing_up(project: Path) -> None:

@@ -26,7 +26,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dev import BIN, LICENSE_TEXTS, ROOT, TEMPLATE, clean_environment
-from hooks import post_gen_project
 from hooks import pre_gen_project as hook
 from tests.support import commit, git, parse
 
@@ -120,8 +119,6 @@ def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("cookiecutter.hooks.run_script", run_here)
     # Cookiecutter leaves each hook that it has rendered in the folder for temporary files.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    # test_updates.py has the real one.
-    monkeypatch.setattr(post_gen_project, "git", lambda *_: "# branch.oid 0123abc")
     return reduced_template(tmp_path)
 
 
@@ -167,11 +164,8 @@ def check_refusal(folder: Path, answers: Texts, message: str) -> None:
     assert not [name for name in named if answers[name] == ORDINARY[name]], message
 
 
-def check_project(project: Path, answers: Texts, template: Path) -> None:
+def check_project(project: Path, answers: Texts) -> None:
     assert project.name == answers["project_slug"]
-    origin = {"_repo_dir": str(template), "_template": str(template), **answers}
-    with contextlib.chdir(project):
-        assert post_gen_project.record_origin(origin) is None
     for path in filter(Path.is_file, project.rglob("*")):
         parse(path)
 
@@ -239,7 +233,7 @@ def test_any_answers(template: Path, by_hand: bool, capfd: pytest.CaptureFixture
                 assert any(marker in given for marker in hook.MARKERS)
                 assert list((folder / "outer/parent").iterdir()) == []
             else:
-                check_project(project, answers, template)
+                check_project(project, answers)
                 check_style(project)
                 outcomes["accepted"] += 1
 
