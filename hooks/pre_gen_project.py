@@ -1,4 +1,4 @@
-"""Check every answer before anything is generated, report all problems at once, and record the origin.
+"""Check every answer before anything is generated, report all problems at once, record the origin.
 
 Cookiecutter renders this file, runs it in the new, empty project folder, and removes that
 folder when it fails. It makes the folder first, though, so `__slug_guard` in
