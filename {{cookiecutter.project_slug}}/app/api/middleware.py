@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -38,14 +38,10 @@ _MAX_WAIT_SECONDS = 0.5
 # Asked every few seconds by load balancers.
 _QUIET_PATHS = {"/livez", "/readyz"}
 _FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
-
-
-def _find(headers: RawHeaders, name: bytes) -> bytes:
-    """Costs less than Starlette's Headers, which decode all of them."""
-    for key, value in headers:
-        if key == name:
-            return value
-    return b""
+_FIRST_ERROR = int(HTTPStatus.BAD_REQUEST)  # Python 3.11 takes long to look up members of enums
+# Answers hold personal data; what may be cached says so itself.
+_NO_STORE = (b"cache-control", b"no-store")
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 
 
 class CORSMiddleware(cors.CORSMiddleware):
@@ -118,30 +114,31 @@ class RequestMiddleware:
             return
         began_at = time.perf_counter()
         request_headers = dict(scope["headers"])
-        request_id = _request_id(request_headers.get(b"x-request-id", b""))
+        request_id = _request_id(request_headers.get(b"x-request-id"))
         # Not reset: servers run each request in a context of its own.
         request_id_var.set(request_id)
         status = 0
         holds_slot = False
 
-        async def send_complete(message: Message) -> None:
+        # No coroutine itself: that would be one more for each message.
+        def send_complete(message: Message) -> Awaitable[None]:
             nonlocal status, holds_slot, send
             if status:
-                await send(message)
-                return
+                return send(message)
             status = message["status"]
             if holds_slot:
                 holds_slot = False
                 self.slots.release()
             headers = list(message.get("headers", ()))
-            problem = _as_problem(status, headers, scope)
-            if problem is not None:
-                headers = problem.raw_headers
-            self._add_headers(headers, request_id)
-            await send({**message, "headers": headers})
-            if problem is not None:
-                await send({"type": "http.response.body", "body": problem.body})
+            if status >= _FIRST_ERROR and _is_plain_text(headers):
+                problem = _as_problem(status, headers, scope)
+                self._add_headers(problem.raw_headers, request_id)
+                answer = problem(scope, receive, send)
                 send = _drop
+                return answer
+            self._add_headers(headers, request_id)
+            message["headers"] = headers
+            return send(message)
 
         try:
             if self.limits.check_head(scope):
@@ -165,14 +162,16 @@ class RequestMiddleware:
         finally:
             if holds_slot:
                 self.slots.release()
-            _log(scope, status, time.perf_counter() - began_at)
+            _log(scope, status, began_at)
 
     def _add_headers(self, headers: RawHeaders, request_id: str) -> None:
+        for name, _ in headers:
+            if name == b"cache-control":
+                break
+        else:
+            headers.append(_NO_STORE)
+        headers.append(_NO_SNIFFING)
         headers.append((b"x-request-id", request_id.encode()))
-        headers.append((b"x-content-type-options", b"nosniff"))
-        # Answers hold personal data; what may be cached says so itself.
-        if not _find(headers, b"cache-control"):
-            headers.append((b"cache-control", b"no-store"))
         if self.shutdown.begun:
             # The next request of this client shall find another process.
             headers.append((b"connection", b"close"))
@@ -186,8 +185,8 @@ class RequestMiddleware:
             raise UnavailableError(retry_after=1) from None
 
 
-def _request_id(offered: bytes) -> str:
-    return offered.decode() if _REQUEST_ID.fullmatch(offered) else str(uuid7())
+def _request_id(offered: bytes | None) -> str:
+    return offered.decode() if offered and _REQUEST_ID.fullmatch(offered) else str(uuid7())
 
 
 def _answer(error: Exception, scope: Scope) -> ASGIApp:
@@ -208,11 +207,12 @@ def _routed(scope: Scope) -> Scope:
     return {**scope, "method": "GET"}
 
 
-def _as_problem(status: int, headers: RawHeaders, scope: Scope) -> Response | None:
+def _is_plain_text(headers: RawHeaders) -> bool:
+    return Headers(raw=headers).get("content-type", "").startswith("text/plain")
+
+
+def _as_problem(status: int, headers: RawHeaders, scope: Scope) -> Response:
     """For errors that Starlette answers in plain text, such as those of a range of a file."""
-    is_error = status >= HTTPStatus.BAD_REQUEST
-    if not is_error or not _find(headers, b"content-type").startswith(b"text/plain"):
-        return None
     kept = {
         name.decode(): value.decode("latin-1")
         for name, value in headers
@@ -225,13 +225,13 @@ async def _drop(message: Message) -> None:
     """For the body of an answer that was replaced."""
 
 
-def _log(scope: Scope, status: int, seconds: float) -> None:
+def _log(scope: Scope, status: int, began_at: float) -> None:
     level = logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
     if logger.isEnabledFor(level):
         fields = {
             "method": scope["method"],
             "path": scope["path"],
             "status": status,
-            "duration_ms": round(seconds * 1000, 1),
+            "duration_ms": round((time.perf_counter() - began_at) * 1000, 1),
         }
         logger.log(level, "request", extra=fields)
