@@ -608,6 +608,7 @@ def git(folder: str, *arguments: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
+        errors="replace",  # names of files can be any bytes
         check=True,
     ).stdout.strip()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,10 @@ def test_broken_repository_is_not_taken_for_the_one_around_it(
     (copy / "cookiecutter.json").write_text("{}")
     commit(template, "Copy")
     assert record(tmp_path, copy) == "git knows no commit of the template"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_changes_may_have_any_name(tmp_path: Path, template: Path) -> None:
+    git(template, "config", "core.quotePath", "false")
+    Path(os.fsdecode(bytes(template) + b"/\xff")).touch()
+    assert record(tmp_path, template) == "the template has changes that are not committed"
