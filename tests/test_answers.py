@@ -557,7 +557,9 @@ def test_ordinary_slug_is_the_name_of_the_folder(slug: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Surrogate character")
-@pytest.mark.parametrize("slug", REFUSED_SLUGS, ids=readable)
+@pytest.mark.parametrize(
+    "slug", dict.fromkeys([*REFUSED_SLUGS, *sorted(hook.WINDOWS_DEVICES)]), ids=readable
+)
 def test_refused_slug_never_becomes_a_dangerous_path(slug: str) -> None:
     answers = resolve(project_slug=slug)
     assert re.fullmatch(r"[a-z0-9_-]+", answers["project_slug"])
