@@ -13,7 +13,7 @@ from app.api.errors import install_error_handlers
 from app.api.health import router as health_router
 from app.api.middleware import RequestMiddleware
 from app.api.openapi import install_openapi, operation_id
-from app.api.protocol import limit_connections
+from app.api.protocol import prepare_server
 from app.api.v1.router import router as v1_router
 from app.core.config import (
     PROJECT_DESCRIPTION,
@@ -33,7 +33,7 @@ from app.utils.rate_limit import RateLimits
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    limit_connections(starting_server())
+    prepare_server(starting_server())
     async with Database.open(settings) as database:
         app.state.database = database
         app.state.hashing = PasswordHashing()

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 from fastapi import Request, Response
-from pydantic import IPvAnyNetwork
 from starlette.datastructures import Headers
 from starlette.middleware import cors
 from starlette.requests import ClientDisconnect
@@ -37,7 +36,6 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _MAX_WAIT_SECONDS = 0.5
 # Asked every few seconds by load balancers.
 _QUIET_PATHS = {"/livez", "/readyz"}
-_FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 _FIRST_ERROR = int(HTTPStatus.BAD_REQUEST)  # Python 3.11 takes long to look up members of enums
 # Answers hold personal data; what may be cached says so itself.
 _NO_STORE = (b"cache-control", b"no-store")
@@ -66,24 +64,13 @@ def _with_cors(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
     )
 
 
-class ClientAddressMiddleware:
-    """Believes X-Forwarded-For and X-Forwarded-Proto of trusted proxies, and of nobody else.
-
-    uvicorn believes every peer on loopback by itself, behind whom anybody may stand.
-    """
-
-    def __init__(self, app: ASGIApp, trusted_proxies: list[IPvAnyNetwork]) -> None:
-        proxies = [str(network) for network in trusted_proxies]
-        self.behind_proxy: Any = ProxyHeadersMiddleware(app, proxies)  # type: ignore[arg-type]  # the same protocol, typed in other words
-        self.of_uvicorn = ProxyHeadersMiddleware(app).trusted_hosts  # type: ignore[arg-type]  # as above
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("client"):
-            forwarded = ", ".join(Headers(scope=scope).getlist("x-forwarded-for"))
-            if tuple(scope["client"]) == self.of_uvicorn.get_trusted_client_address(forwarded):
-                # uvicorn took it from the header, port and all, because the peer was on loopback.
-                scope["client"] = ("127.0.0.1", 0)
-        await self.behind_proxy(scope, receive, send)
+def _with_client_address(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
+    """What X-Forwarded-For and X-Forwarded-Proto say, but only of trusted proxies."""
+    if not settings.trusted_proxies:
+        return lambda app: app
+    proxies = [str(network) for network in settings.trusted_proxies]
+    middleware: Any = ProxyHeadersMiddleware  # the same protocol, typed in other words
+    return partial(middleware, trusted_hosts=proxies)
 
 
 class RequestMiddleware:
@@ -102,19 +89,17 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings, shutdown: Shutdown) -> None:
         # What is answered here needs the headers of CORS just as what the application answers.
         self.with_cors = _with_cors(settings)
-        self.app = self.with_cors(app)
-        self.forwarded_app = ClientAddressMiddleware(self.app, settings.trusted_proxies)
+        self.app = _with_client_address(settings)(self.with_cors(app))
         self.shutdown = shutdown
         self.limits = RequestLimits(settings)
         self.slots = anyio.Semaphore(settings.max_concurrent_requests, fast_acquire=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.forwarded_app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         began_at = time.perf_counter()
-        request_headers = dict(scope["headers"])
-        request_id = _request_id(request_headers.get(b"x-request-id"))
+        request_id = _request_id(dict(scope["headers"]).get(b"x-request-id"))
         # Not reset: servers run each request in a context of its own.
         request_id_var.set(request_id)
         status = 0
@@ -150,8 +135,7 @@ class RequestMiddleware:
                     await self._wait_for_slot()
                 holds_slot = True
             routed = _routed(scope) if scope["method"] == "HEAD" else scope
-            app = self.app if _FORWARDED.isdisjoint(request_headers) else self.forwarded_app
-            await app(routed, receive, send_complete)
+            await self.app(routed, receive, send_complete)
         except ClientDisconnect:
             """Nobody is there to be answered."""
         except Exception as error:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from uuid_utils import uuid7
 from uvicorn import Server
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.errors import HTTP_PROBLEMS
@@ -159,11 +160,18 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def limit_connections(server: Server | None) -> None:
-    """For a server that is just starting: it takes the class when the application is ready."""
+def prepare_server(server: Server | None) -> None:
+    """For a server that is just starting: it takes what its configuration has when the application
+    is ready.
+    """
     if server is None:
         return
-    if server.config.http_protocol_class is HttpToolsProtocol:
-        server.config.http_protocol_class = LimitedProtocol
+    config = server.config
+    if config.http_protocol_class is HttpToolsProtocol:
+        config.http_protocol_class = LimitedProtocol
     else:
         logger.warning("Heads of requests have no limit: only with httptools, uvicorn's default")
+    # uvicorn lets every peer on loopback say who the client is, and anybody may stand behind those.
+    # Whom to believe is a setting: app/api/middleware.py.
+    if isinstance(config.loaded_app, ProxyHeadersMiddleware):
+        config.loaded_app = config.loaded_app.app

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from app.api import protocol as module
-from app.api.protocol import LimitedProtocol, limit_connections
+from app.api.protocol import LimitedProtocol, prepare_server
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -54,7 +54,7 @@ async def port(monkeypatch: pytest.MonkeyPatch, seen: list[Scope]) -> AsyncItera
     monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
     config = Config(answer_ok, log_config=None, http="httptools")
     config.load()
-    limit_connections(Server(config))
+    prepare_server(Server(config))
     assert config.http_protocol_class is LimitedProtocol
     server = await asyncio.get_running_loop().create_server(
         lambda: LimitedProtocol(config=config, server_state=ServerState(), app_state={}),
@@ -226,9 +226,26 @@ async def test_body_may_take_its_time(port: int) -> None:
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
+async def test_loopback_is_not_believed(port: int, seen: list[Scope]) -> None:
+    """As uvicorn would, by itself."""
+    headers = b"Connection: close\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\r\n"
+    await send(port, GET[:-2] + headers)
+    (scope,) = seen
+    assert scope["client"][0] == "127.0.0.1"
+    assert scope["scheme"] == "http"
+
+
+def test_without_headers_of_proxies() -> None:
+    config = Config(FastAPI(), log_config=None, proxy_headers=False)
+    config.load()
+    loaded_app = config.loaded_app
+    prepare_server(Server(config))
+    assert config.loaded_app is loaded_app
+
+
 def test_another_implementation_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     config = Config(FastAPI(), log_config=None, http="h11")
     config.load()
-    limit_connections(Server(config))
+    prepare_server(Server(config))
     assert config.http_protocol_class is H11Protocol
     assert "Heads of requests have no limit" in caplog.text

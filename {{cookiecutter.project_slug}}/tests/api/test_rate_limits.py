@@ -20,8 +20,8 @@ def few_per_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.dependencies.client.PER_ADDRESS", few)
 
 
-def client_from(app: FastAPI, address: str, port: int = 50000) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(app=app, client=(address, port))
+def client_from(app: FastAPI, address: str) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(app=app, client=(address, 50000))
     return httpx2.AsyncClient(transport=transport, base_url="http://test")
 
 
@@ -103,15 +103,14 @@ async def test_an_ipv6_network_counts_as_one(app: FastAPI) -> None:
     assert statuses == [401] * 5 + [429]
 
 
-@pytest.mark.parametrize("port", [0, 1234])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "203.0.113.7"])
 @pytest.mark.usefixtures("few_per_address")
-async def test_forwarded_address_is_not_believed(app: FastAPI, port: int) -> None:
-    """What uvicorn makes of X-Forwarded-For from loopback: it puts the address in."""
-    statuses = []
-    for number in range(6):
-        address = f"198.51.100.{number}"
-        async with client_from(app, address, port) as client:
-            statuses.append(await refresh(client, **{"X-Forwarded-For": f"{address}:{port}"}))
+async def test_forwarded_address_is_not_believed(app: FastAPI, peer: str) -> None:
+    async with client_from(app, peer) as client:
+        statuses = [
+            await refresh(client, **{"X-Forwarded-For": f"198.51.100.{number}"})
+            for number in range(6)
+        ]
     assert statuses == [401] * 5 + [429]
 
 
@@ -136,26 +135,16 @@ async def test_forwarded_address_of_a_trusted_proxy(
             assert [x["ip_address"] for x in logins.json() if x["current"]] == [seen]
 
 
-@pytest.mark.parametrize(
-    ("settings_values", "header", "seen"),
-    [
-        ({"trusted_proxies": "127.0.0.1"}, "6.6.6.6, 198.51.100.7", "198.51.100.7"),
-        ({"trusted_proxies": "127.0.0.1"}, "198.51.100.7, 6.6.6.6", "198.51.100.7"),
-        ({"trusted_proxies": "127.0.0.1"}, "1198.51.100.77", "198.51.100.7"),
-        ({}, "198.51.100.7", "198.51.100.7"),
-    ],
-)
-async def test_direct_client_can_say_what_it_wants(
-    app: FastAPI, user: dict[str, Any], header: str, seen: str
-) -> None:
-    async with client_from(app, "198.51.100.7", 41234) as client:
+@pytest.mark.parametrize("settings_values", [{"trusted_proxies": "127.0.0.1"}])
+async def test_direct_client_can_say_what_it_wants(app: FastAPI, user: dict[str, Any]) -> None:
+    async with client_from(app, "198.51.100.7") as client:
         response = await client.post(
             TOKEN,
             data={"username": user["email"], "password": PASSWORD},
-            headers={"X-Forwarded-For": header},
+            headers={"X-Forwarded-For": "198.51.100.8"},
         )
         logins = await client.get("/api/v1/users/me/logins", headers=bearer(response.json()))
-        assert [login["ip_address"] for login in logins.json()] == [seen]
+        assert [login["ip_address"] for login in logins.json()] == ["198.51.100.7"]
 
 
 async def test_an_account_writes_to_few_addresses(
