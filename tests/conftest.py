@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,13 @@ from xdist.scheduler import LoadScopeScheduling
 from dev import ROOT, clean_environment
 from hooks.pre_gen_project import CHOICES
 from tests.support import as_administrator
+
+# Under nohup, or in the background of a shell, this process ignores signals, and so would all that it
+# starts, also what tests interrupt. With a handler, only this one does.
+for name in ("SIGINT", "SIGHUP"):  # Windows has no SIGHUP
+    number = getattr(signal, name, signal.SIGINT)
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 # Bytecode of what tests import from the template would be copied to every service.
 sys.dont_write_bytecode = True
