@@ -19,6 +19,8 @@ MAX_HEAD_BYTES = 128 * 1024
 MAX_URL_BYTES = 65_535
 HEAD_SECONDS = 10
 WRITE_SECONDS = 30
+# Unless it is told otherwise, by an option or by FORWARDED_ALLOW_IPS.
+UVICORN_TRUSTS = "127.0.0.1,::1"
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -175,3 +177,5 @@ def prepare_server(server: Server | None) -> None:
     # Whom to believe is a setting: app/api/middleware.py.
     if isinstance(config.loaded_app, ProxyHeadersMiddleware):
         config.loaded_app = config.loaded_app.app
+        if config.forwarded_allow_ips != UVICORN_TRUSTS:
+            logger.warning("--forwarded-allow-ips does nothing here: set TRUSTED_PROXIES instead")

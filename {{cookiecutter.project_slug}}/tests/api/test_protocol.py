@@ -235,6 +235,19 @@ async def test_loopback_is_not_believed(port: int, seen: list[Scope]) -> None:
     assert scope["scheme"] == "http"
 
 
+@pytest.mark.parametrize("variables", [{}, {"FORWARDED_ALLOW_IPS": "*"}], ids=["unset", "set"])
+def test_setting_of_uvicorn_that_does_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variables: dict[str, str]
+) -> None:
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    config = Config(FastAPI(), log_config=None)
+    config.load()
+    prepare_server(Server(config))
+    assert ("set TRUSTED_PROXIES instead" in caplog.text) is bool(variables)
+
+
 def test_without_headers_of_proxies() -> None:
     config = Config(FastAPI(), log_config=None, proxy_headers=False)
     config.load()
