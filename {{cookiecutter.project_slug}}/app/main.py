@@ -8,12 +8,7 @@ from functools import cache
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
-from app.api.docs import install_docs
-from app.api.errors import install_error_handlers
 from app.api.health import router as health_router
-from app.api.middleware import RequestMiddleware
-from app.api.openapi import install_openapi, operation_id
-from app.api.protocol import prepare_server
 from app.api.v1.router import router as v1_router
 from app.core.config import (
     PROJECT_DESCRIPTION,
@@ -23,9 +18,14 @@ from app.core.config import (
     get_settings,
 )
 from app.core.logging import configure_logging
-from app.core.passwords import PasswordHashing
-from app.core.shutdown import Shutdown, starting_server
+from app.core.passwords import PasswordHasher
 from app.db.session import Database
+from app.http.docs import install_docs
+from app.http.middleware import RequestMiddleware
+from app.http.openapi import install_openapi, operation_id
+from app.http.problems import install_error_handlers
+from app.http.protocol import prepare_server
+from app.http.shutdown import Shutdown, starting_server
 from app.utils.email import Mailer
 from app.utils.rate_limit import RateLimits
 
@@ -36,7 +36,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     prepare_server(starting_server())
     async with Database.open(settings) as database:
         app.state.database = database
-        app.state.hashing = PasswordHashing()
+        app.state.hashing = PasswordHasher()
         app.state.mailer = Mailer(settings)
         app.state.rate_limits = RateLimits(settings)
         try:
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=PROJECT_DESCRIPTION,
         version=PROJECT_VERSION,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
-        docs_url=None,  # app/api/docs.py serves it from local files
+        docs_url=None,  # app/http/docs.py serves it from local files
         redoc_url=None,
         generate_unique_id_function=operation_id,
         redirect_slashes=False,

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from app.core.config import Settings, get_settings
 from app.core.exceptions import AppError, EmailTakenError, InvalidInputError
-from app.core.passwords import PasswordHashing
-from app.db.errors import to_app_error
+from app.core.passwords import PasswordHasher
+from app.db.errors import translate_db_error
 from app.db.session import Database
-from app.schemas.types import find_email
+from app.schemas.types import parse_email
 from app.schemas.user import UserCreate
 from app.services.cleanup_service import CleanupService
 from app.services.user_service import UserService
@@ -23,7 +23,7 @@ from app.services.user_service import UserService
 @asynccontextmanager
 async def _users(settings: Settings) -> AsyncIterator[UserService]:
     async with Database.open(settings) as database, database.session.begin() as session:
-        yield UserService(session, settings, PasswordHashing())
+        yield UserService(session, settings, PasswordHasher())
 
 
 async def create_superuser(settings: Settings, email: str) -> str:
@@ -36,7 +36,7 @@ async def create_superuser(settings: Settings, email: str) -> str:
 
 async def make_superuser(settings: Settings, email: str) -> str:
     async with _users(settings) as users:
-        await users.make_superuser(find_email(email) or email)
+        await users.make_superuser(parse_email(email) or email)
     return f"{email} is a superuser now."
 
 
@@ -50,9 +50,9 @@ async def reset_password(settings: Settings, email: str) -> str:
 async def clean_up(settings: Settings) -> str:
     async with Database.open(settings) as database:
         cleanup = CleanupService(database)
-        logins = await cleanup.delete_finished_logins()
+        user_sessions = await cleanup.delete_finished_user_sessions()
         tokens = await cleanup.delete_expired_spent_tokens()
-    return f"Deleted {logins} finished logins and {tokens} expired refresh tokens."
+    return f"Deleted {user_sessions} finished sessions and {tokens} expired refresh tokens."
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,7 +97,7 @@ def _explain(error: Exception) -> list[str]:
         return [f"{p['loc'][0]}: {p['msg'].removeprefix('Value error, ')}" for p in problems]
     if isinstance(error, InvalidInputError):
         return [f"{error.field}: {error}"]
-    known = error if isinstance(error, AppError) else to_app_error(error)
+    known = error if isinstance(error, AppError) else translate_db_error(error)
     return [str(known)] if known else []
 
 

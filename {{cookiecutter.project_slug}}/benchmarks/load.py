@@ -22,7 +22,7 @@ from uuid_utils.compat import uuid7
 from app.core.security import encode_access_token
 from app.db.local import local_database
 from app.db.session import Database, make_engine
-from app.models import Login, User
+from app.models import User, UserSession
 from tests.service import SECRET_KEY, running_service
 from tests.support import PASSWORD, alembic
 
@@ -123,16 +123,18 @@ async def use(port: int, token: str, number: int, until: float, report: Report) 
 
 async def make_tokens(database: Database, count: int) -> list[str]:
     users = [User(id=uuid7(), email=f"{n}@example.com", hashed_password="x") for n in range(count)]
-    logins = [Login(id=uuid7(), user_id=user.id) for user in users]
+    user_sessions = [UserSession(id=uuid7(), user_id=user.id) for user in users]
     async with database.session.begin() as session:
         session.add_all(users)
         await session.flush()
-        session.add_all(logins)
+        session.add_all(user_sessions)
     await database.engine.dispose()
     hour = timedelta(hours=1)
     return [
-        encode_access_token(SECRET_KEY, user_id=login.user_id, login_id=login.id, lifetime=hour)
-        for login in logins
+        encode_access_token(
+            SECRET_KEY, user_id=user_session.user_id, user_session_id=user_session.id, lifetime=hour
+        )
+        for user_session in user_sessions
     ]
 
 

@@ -48,7 +48,7 @@ def complete() -> FastAPI:
 def bare() -> ProxyHeadersMiddleware:
     app = complete()
     app.user_middleware.clear()
-    # What uvicorn puts around an application, and app/api/protocol.py takes away.
+    # What uvicorn puts around an application, and app/http/protocol.py takes away.
     application: Any = app  # the same protocol, typed in other words
     return ProxyHeadersMiddleware(application)
 

@@ -141,7 +141,7 @@ def unfinished(checkout: Checkout) -> Path:
     return checkout.venv / "unfinished-setup"
 
 
-def stamp(checkout: Checkout) -> Path:
+def security_stamp(checkout: Checkout) -> Path:
     """Name the file that tells which packages .venv has, and where it was made."""
     return checkout.venv / "finished-setup"
 
@@ -157,8 +157,8 @@ def is_healthy(checkout: Checkout) -> bool:
     """Tell whether .venv is complete, works, and is where it was made (a moved one is broken)."""
     if unfinished(checkout).exists() or not checkout.python.exists():
         return False
-    if stamp(checkout).exists():
-        made_in = stamp(checkout).read_bytes().partition(b"\n")[2]
+    if security_stamp(checkout).exists():
+        made_in = security_stamp(checkout).read_bytes().partition(b"\n")[2]
         if made_in != os.fsencode(checkout.venv) + b"\n":
             return False
     code = (
@@ -180,7 +180,7 @@ def base_python() -> str:
 
 def install_packages(checkout: Checkout) -> str:
     wanted = stamp_content(checkout)
-    if stamp(checkout).exists() and stamp(checkout).read_bytes() == wanted:
+    if security_stamp(checkout).exists() and security_stamp(checkout).read_bytes() == wanted:
         return "kept: nothing has changed"
     unfinished(checkout).touch()
     causes = {**CAUSES, **REGISTRY_CAUSES}
@@ -213,7 +213,7 @@ def install_packages(checkout: Checkout) -> str:
             raise
         # Only when it is very verbose, pip says why it has found nothing.
         checkout.run(*install, "-vv", "--retries=0", cwd=cwd, causes=causes)
-    replace_privately(stamp(checkout), checkout.venv / "stamp.draft", wanted)
+    replace_privately(security_stamp(checkout), checkout.venv / "security_stamp.draft", wanted)
     unfinished(checkout).unlink()
     return ""
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.exceptions import ForbiddenError
-from app.dependencies.current_user import get_current_login
+from app.dependencies.current_user import get_current_user_session
 
 
 @pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
@@ -15,7 +15,7 @@ from app.dependencies.current_user import get_current_login
 async def test_what_a_test_adds_is_gone_in_the_next(
     app: FastAPI, client: httpx2.AsyncClient, turn: str
 ) -> None:
-    async def refuse() -> None:
+    async def reject() -> None:
         raise ForbiddenError
 
     assert (await client.get("/added")).status_code == 404
@@ -26,7 +26,7 @@ async def test_what_a_test_adds_is_gone_in_the_next(
     async def added() -> None:
         await asyncio.sleep(0.01)  # meanwhile the other request waits for its slot
 
-    app.dependency_overrides[get_current_login] = refuse
+    app.dependency_overrides[get_current_user_session] = reject
     responses = await asyncio.gather(client.get("/added"), client.get("/added"))
     assert [response.status_code for response in responses] == [200, 200]
     assert (await client.get("/api/v1/users/me")).status_code == 403

@@ -105,7 +105,7 @@ async def test_database_that_is_away(
 
 async def test_clean_up(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run("clean-up") == 0
-    expected = "Deleted 0 finished logins and 0 expired refresh tokens.\n"
+    expected = "Deleted 0 finished sessions and 0 expired refresh tokens.\n"
     assert capsys.readouterr().out == expected
 
 

@@ -73,13 +73,13 @@ def _with_options_of_asyncpg(address: str) -> str:
     return f"{address}?{urlencode(options)}" if options else address
 
 
-def _known_to_redis(url: SecretStr) -> SecretStr:
+def _validate_redis_url(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("redis://", "rediss://", "valkey://", "valkeys://")):
         raise ValueError("must start with redis://, rediss://, valkey:// or valkeys://")
     return url
 
 
-def _without_name(address: Any) -> Any:
+def _bare_address(address: Any) -> Any:
     # EmailStr would take `Shop <shop@example.com>`, and drop the name.
     if "<" in str(address):
         raise ValueError("must be an address alone, without a name")
@@ -87,8 +87,8 @@ def _without_name(address: Any) -> Any:
 
 
 DatabaseURL = Annotated[SecretStr, AfterValidator(_with_async_driver)]
-RedisURL = Annotated[SecretStr, AfterValidator(_known_to_redis)]
-Address = Annotated[EmailStr, BeforeValidator(_without_name)]
+RedisURL = Annotated[SecretStr, AfterValidator(_validate_redis_url)]
+Address = Annotated[EmailStr, BeforeValidator(_bare_address)]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
 
 
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     allow_signup: bool = True
     access_token_minutes: int = Field(default=15, ge=1)
     refresh_token_days: int = Field(default=30, ge=1)
-    login_days: int = Field(default=90, ge=1)
+    session_days: int = Field(default=90, ge=1)
     first_superuser_email: Address | None = None
     first_superuser_password: SecretStr | None = None
 
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
         return self.environment in {Environment.STAGING, Environment.PRODUCTION}
 
     @model_validator(mode="after")
-    def _refuse_what_only_development_may(self) -> Self:
+    def _check_production_settings(self) -> Self:
         if self.environment is Environment.DEVELOPMENT:
             return self
         problems = [

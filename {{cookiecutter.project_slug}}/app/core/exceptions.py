@@ -19,7 +19,7 @@ class AppError(Exception):
     """The unique constraint whose violation means this error."""
     by_constraint: ClassVar[dict[str, type["AppError"]]] = {}
 
-    keeps_changes: ClassVar[bool] = False
+    commit_on_error: ClassVar[bool] = False
     """Store what the request has written although it fails, as for a login that is being revoked."""
 
     retry_after: int | None = None
@@ -32,7 +32,7 @@ class AppError(Exception):
             cls.by_constraint[cls.constraint] = cls
 
 
-class TryAgainError(AppError):
+class RetryableError(AppError):
     """The same request may succeed in *retry_after* seconds."""
 
     def __init__(self, detail: str | None = None, *, retry_after: int) -> None:
@@ -62,7 +62,7 @@ class InvalidRefreshTokenError(UnauthorizedError):
 class RefreshTokenReusedError(InvalidRefreshTokenError):
     """A spent token came back: somebody else may hold it, so the whole login is revoked."""
 
-    keeps_changes = True
+    commit_on_error = True
 
 
 class ForbiddenError(AppError):
@@ -119,7 +119,7 @@ class LastSuperuserError(ConflictError):
     detail = "The last active superuser can't be demoted, deactivated or deleted."
 
 
-class TooManyAttemptsError(TryAgainError):
+class TooManyAttemptsError(RetryableError):
     status = 429
     slug = "too-many-attempts"
     title = "Too many attempts"
@@ -159,7 +159,7 @@ class InvalidCursorError(InvalidInputError):
         super().__init__(field="cursor", place="query")
 
 
-class UnavailableError(TryAgainError):
+class UnavailableError(RetryableError):
     """The service can't answer now, for reasons that pass."""
 
     status = 503

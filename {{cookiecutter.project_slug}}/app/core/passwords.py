@@ -33,7 +33,7 @@ def _comparable(text: str) -> str:
     return normalise_password(text).casefold()
 
 
-def refuse_guessable_password(password: str, email: str, *, field: str) -> None:
+def check_password_strength(password: str, email: str, *, field: str) -> None:
     """Raises InvalidInputError, which names *field*, for a password that contains the address or the
     name of the project, or is a common one. Reads a file: not for the event loop.
     """
@@ -53,7 +53,7 @@ def refuse_guessable_password(password: str, email: str, *, field: str) -> None:
         raise InvalidInputError("is too common", field=field)
 
 
-class PasswordHashing:
+class PasswordHasher:
     """Threads for hashing. A flood of logins waits for its turn, then is refused; it can't exhaust the
     memory (19 MiB a hash) or starve the event loop, which keeps a core.
     """
@@ -64,25 +64,25 @@ class PasswordHashing:
         # one, and those of anyio are many and change.
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
         # One more than can be hashed at a time: it reads its user meanwhile.
-        self._turns = anyio.CapacityLimiter(threads + 1)
+        self._slots = anyio.CapacityLimiter(threads + 1)
         self._unavailable_at = 0.0
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Hash and verify within this, and hold no connection while you wait for it.
 
         Raises UnavailableError when too many wait already, or when it takes too long, or when within
         somebody else's turn it was raised meanwhile: the next one would wait for the same database.
         """
-        if self._turns.statistics().tasks_waiting >= _MAX_WAITING:
+        if self._slots.statistics().tasks_waiting >= _MAX_WAITING:
             raise UnavailableError(retry_after=1)
         began_at = time.monotonic()
         try:
             with anyio.fail_after(_MAX_WAIT_SECONDS):
-                await self._turns.acquire_on_behalf_of(turn := object())
+                await self._slots.acquire_on_behalf_of(slot := object())
         except TimeoutError:
             raise UnavailableError(retry_after=1) from None
         try:
@@ -94,14 +94,14 @@ class PasswordHashing:
                 self._unavailable_at = time.monotonic()
                 raise
         finally:
-            self._turns.release_on_behalf_of(turn)
+            self._slots.release_on_behalf_of(slot)
 
     async def hash(self, password: str) -> str:
         return await self._run(hash_password, password)
 
     async def hash_new(self, password: str, email: str, *, field: str) -> str:
         """Raises InvalidInputError, which names *field*, for a password that is easily guessed."""
-        await self._run(partial(refuse_guessable_password, field=field), password, email)
+        await self._run(partial(check_password_strength, field=field), password, email)
         return await self.hash(password)
 
     async def verify(self, password: str, hashed_password: str) -> bool:

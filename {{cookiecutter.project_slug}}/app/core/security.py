@@ -66,14 +66,14 @@ def needs_rehash(hashed_password: str) -> bool:
 
 # Verified against when an address is unknown, so that the answer takes as long as for a known one (but
 # for one whose hash still has older parameters; its owner's next login makes it anew).
-NOBODYS_HASH = hash_password(secrets.token_urlsafe())
+DUMMY_HASH = hash_password(secrets.token_urlsafe())
 
 
 def new_refresh_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def keyed_hash(key: str, text: str) -> str:
+def hmac_sha256(key: str, text: str) -> str:
     """HMAC-SHA-256 in hex. With another key, what was stored under it is not found any more."""
     message = text.encode(errors="surrogatepass")
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()
@@ -109,8 +109,10 @@ def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | Non
     return claims if claims["purpose"] == purpose else None
 
 
-def encode_access_token(key: str, *, user_id: UUID, login_id: UUID, lifetime: timedelta) -> str:
-    return encode_token(key, "access", {"sub": str(user_id), "sid": str(login_id)}, lifetime)
+def encode_access_token(
+    key: str, *, user_id: UUID, user_session_id: UUID, lifetime: timedelta
+) -> str:
+    return encode_token(key, "access", {"sub": str(user_id), "sid": str(user_session_id)}, lifetime)
 
 
 def decode_access_token(key: str, token: str) -> UUID | None:

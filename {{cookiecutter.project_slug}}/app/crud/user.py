@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.cursor import Position
 from app.core.exceptions import NotFoundError
 from app.crud.page import keyset_page
-from app.models.login import Login, RefreshToken
 from app.models.user import User
+from app.models.user_session import RefreshToken, UserSession
 from app.schemas.user import UserListParams
 
 
@@ -64,7 +64,7 @@ async def list_users(
 
 
 async def replace_hash(session: AsyncSession, user_id: UUID, hashed_password: str) -> None:
-    """Store the same password, hashed anew. Unlike a new one it leaves the user's stamp alone."""
+    """Store the same password, hashed anew. Unlike a new one it leaves the user's security_stamp alone."""
     statement = update(User).where(User.id == user_id).values(hashed_password=hashed_password)
     await session.execute(statement)
 
@@ -80,7 +80,9 @@ async def lock_active_superusers(session: AsyncSession) -> list[UUID]:
 async def delete_user(session: AsyncSession, user: User) -> None:
     # Refresh tokens before their logins, in the order in which a refresh locks them. The cascade goes
     # the other way, and PostgreSQL would have to end a deadlock.
-    logins = select(Login.id).where(Login.user_id == user.id)
-    await session.execute(delete(RefreshToken).where(RefreshToken.login_id.in_(logins)))
+    user_sessions = select(UserSession.id).where(UserSession.user_id == user.id)
+    await session.execute(
+        delete(RefreshToken).where(RefreshToken.user_session_id.in_(user_sessions))
+    )
     await session.delete(user)
     await session.flush()

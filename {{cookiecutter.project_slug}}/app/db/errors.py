@@ -12,8 +12,8 @@ _UNIQUE_VIOLATION = "23505"
 # Classes of SQLSTATE that pass: the connection is lost (08), the transaction lost against another
 # one (40) or sat idle (25P), the server has no resources (53), a lock is taken (55P), the server
 # stops, starts or gave up the statement (57).
-_PASSING = ("08", "40", "25P", "53", "55P", "57")
-_PASSING_SQLITE = {
+_TRANSIENT_SQLSTATES = ("08", "40", "25P", "53", "55P", "57")
+_TRANSIENT_SQLITE_CODES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_FULL,
@@ -36,22 +36,24 @@ def _violated_constraint(error: IntegrityError) -> str | None:
     return None
 
 
-def to_app_error(error: Exception) -> AppError | None:
+def translate_db_error(error: Exception) -> AppError | None:
     """The domain error for an error of the database; None when it is a bug of ours."""
     if isinstance(error, IntegrityError):
         known = AppError.by_constraint.get(_violated_constraint(error) or "")
         return known() if known else None
     if isinstance(error, DBAPIError):
-        passes = error.connection_invalidated or _passes(error)
+        passes = error.connection_invalidated or _is_transient(error)
     else:
         passes = isinstance(error, PoolTimeoutError | ConnectionError | TimeoutError)
     return UnavailableError(retry_after=1) if passes else None
 
 
-def _passes(error: DBAPIError) -> bool:
+def _is_transient(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         # Its operational errors are of all kinds, a missing table among them. The low byte is the
         # primary result code; errors that Python itself raises have none.
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_SQLITE_CODES
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
-    return sqlstate.startswith(_PASSING) or isinstance(error, OperationalError | InterfaceError)
+    return sqlstate.startswith(_TRANSIENT_SQLSTATES) or isinstance(
+        error, OperationalError | InterfaceError
+    )

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.exceptions import EmailTakenError, InvalidInputError, NotASuperuserError
-from app.core.passwords import PasswordHashing
-from app.db.errors import to_app_error
+from app.core.passwords import PasswordHasher
+from app.db.errors import translate_db_error
 from app.db.session import Database
 from app.schemas.user import UserCreate
 from app.services.user_service import UserService
@@ -39,14 +39,14 @@ async def init_db(settings: Settings) -> bool:
     async with Database.open(settings) as database:
         try:
             async with database.session.begin() as session:
-                users = UserService(session, settings, PasswordHashing())
+                users = UserService(session, settings, PasswordHasher())
                 return await users.ensure_superuser(new)
         except InvalidInputError as error:
             raise SettingsError(f"FIRST_SUPERUSER_PASSWORD: {error}") from None
         except NotASuperuserError as error:
             raise SettingsError(f"FIRST_SUPERUSER_EMAIL: {error}") from None
         except Exception as error:
-            if isinstance(to_app_error(error), EmailTakenError):
+            if isinstance(translate_db_error(error), EmailTakenError):
                 return False  # another process was first
             raise
 

@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 from app.core.config import PROJECT_SLUG, VAR, Settings
 from app.db.local import local_database
 
-# A request waits for its turn (0.5 s, in app/api/middleware.py), for a connection of the pool
+# A request waits for its turn (0.5 s, in app/http/middleware.py), for a connection of the pool
 # (DATABASE_POOL_TIMEOUT) and for one of these: less than 2 s, after which it is answered 503.
 CONNECT_TIMEOUT_SECONDS = 0.75
 PING_TIMEOUT_SECONDS = 0.5

@@ -34,7 +34,7 @@ def _address(host: str) -> str | None:
 ClientDep = Annotated[Client, Depends(get_client)]
 
 
-async def limit_by_address(client: ClientDep, rate_limits: RateLimitsDep) -> None:
+async def rate_limit_by_ip(client: ClientDep, rate_limits: RateLimitsDep) -> None:
     await rate_limits.hit(PER_ADDRESS, _subscriber(client.ip_address or "unknown"))
 
 
@@ -43,5 +43,5 @@ def _subscriber(address: str) -> str:
     return str(int(ip_address(address)) >> 64) if ":" in address else address
 
 
-LimitedByAddress = Depends(limit_by_address)
+RateLimitByIP = Depends(rate_limit_by_ip)
 """For every route that needs no token."""

@@ -7,26 +7,26 @@ from fastapi.security import OAuth2PasswordBearer
 
 from app.core.exceptions import ForbiddenError, UnauthorizedError
 from app.dependencies.services import AuthServiceDep
-from app.models.login import Login
 from app.models.user import User
+from app.models.user_session import UserSession
 
-# auto_error=False: a missing token gets the same answer as a wrong one, in app/api/errors.py.
+# auto_error=False: a missing token gets the same answer as a wrong one, in app/http/problems.py.
 _bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
 
-async def get_current_login(
+async def get_current_user_session(
     auth: AuthServiceDep, access_token: Annotated[str | None, Depends(_bearer)]
-) -> Login:
+) -> UserSession:
     if access_token is None:
         raise UnauthorizedError
     return await auth.authenticate(access_token)
 
 
-CurrentLogin = Annotated[Login, Depends(get_current_login)]
+CurrentUserSession = Annotated[UserSession, Depends(get_current_user_session)]
 
 
-async def get_current_user(login: CurrentLogin) -> User:
-    return login.user
+async def get_current_user(user_session: CurrentUserSession) -> User:
+    return user_session.user
 
 
 CurrentUser = Annotated[User, Depends(get_current_user)]

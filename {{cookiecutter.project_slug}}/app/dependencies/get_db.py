@@ -8,7 +8,7 @@ from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import AppError
-from app.db.errors import to_app_error
+from app.db.errors import translate_db_error
 from app.db.session import Database
 
 _SAFE_METHODS = {"GET", "HEAD"}
@@ -41,13 +41,13 @@ async def get_db(connection: HTTPConnection, database: DatabaseDep) -> AsyncIter
             try:
                 yield session
             except AppError as error:
-                if error.keeps_changes:
+                if error.commit_on_error:
                     await session.commit()
                 raise
             if not read_only:
                 await session.commit()
     except Exception as error:
-        if (app_error := to_app_error(error)) is not None:
+        if (app_error := translate_db_error(error)) is not None:
             raise app_error from error
         raise
 

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Depends
 from fastapi.requests import HTTPConnection
 
-from app.core.passwords import PasswordHashing
-from app.core.shutdown import Shutdown
+from app.core.passwords import PasswordHasher
 from app.dependencies.get_db import DatabaseDep, SessionDep
 from app.dependencies.settings import SettingsDep
+from app.http.shutdown import Shutdown
 from app.services.account_service import AccountService, SendMail
 from app.services.auth_service import AuthService
 from app.services.health_service import HealthService
@@ -19,8 +19,8 @@ from app.utils.rate_limit import RateLimits
 logger = logging.getLogger(__name__)
 
 
-async def get_hashing(connection: HTTPConnection) -> PasswordHashing:
-    hashing: PasswordHashing = connection.app.state.hashing
+async def get_hashing(connection: HTTPConnection) -> PasswordHasher:
+    hashing: PasswordHasher = connection.app.state.hashing
     return hashing
 
 
@@ -46,14 +46,14 @@ async def get_rate_limits(connection: HTTPConnection) -> RateLimits:
     return rate_limits
 
 
-HashingDep = Annotated[PasswordHashing, Depends(get_hashing)]
+HashingDep = Annotated[PasswordHasher, Depends(get_hashing)]
 SendMailDep = Annotated[SendMail, Depends(get_send_mail)]
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
 async def get_health_service(connection: HTTPConnection, session: SessionDep) -> HealthService:
     shutdown: Shutdown = connection.app.state.shutdown
-    return HealthService(session, shutdown)
+    return HealthService(session, is_stopping=shutdown.begun)
 
 
 async def get_auth_service(

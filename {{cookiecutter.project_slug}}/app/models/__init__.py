@@ -1,6 +1,6 @@
 """Models of the tables. All are imported here: Alembic sees a model only if somebody has imported it."""
 
-from app.models.login import Login, RefreshToken
 from app.models.user import User
+from app.models.user_session import RefreshToken, UserSession
 
-__all__ = ["Login", "RefreshToken", "User"]
+__all__ = ["RefreshToken", "User", "UserSession"]

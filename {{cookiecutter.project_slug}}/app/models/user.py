@@ -24,13 +24,13 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(default=True)
     is_superuser: Mapped[bool] = mapped_column(default=False)
     is_verified: Mapped[bool] = mapped_column(default=False)
-    stamp: Mapped[UUID] = mapped_column(default=uuid4)
+    security_stamp: Mapped[UUID] = mapped_column(default=uuid4)
     """Stands in the tokens that are mailed to the user, which stop working when it is replaced."""
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now, sort_order=101)
 
     @validates("email", "hashed_password", "is_verified")
-    def _replace_stamp(self, name: str, value: str | bool) -> str | bool:
+    def _replace_security_stamp(self, name: str, value: str | bool) -> str | bool:
         # Verifying the address leaves a link to reset the password alone.
         if value is not True and value != getattr(self, name):
-            self.stamp = uuid4()
+            self.security_stamp = uuid4()
         return value

@@ -21,7 +21,7 @@ MIN_PASSWORD_LENGTH = 12
 MAX_PASSWORD_LENGTH = 128
 
 
-def _storable(text: str) -> str:
+def _no_control_chars(text: str) -> str:
     # PostgreSQL stores no NUL, and the others are at home on no line.
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("must not contain control characters")
@@ -34,7 +34,7 @@ def _acceptable_password(password: SecretStr) -> SecretStr:
     length = len(normalise_password(typed)) if len(typed) <= MAX_TYPED_LENGTH else len(typed)
     if min(len(typed), length) < MIN_PASSWORD_LENGTH or length > MAX_PASSWORD_LENGTH:
         raise ValueError(f"must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters")
-    _storable(typed)
+    _no_control_chars(typed)
     return password
 
 
@@ -43,7 +43,7 @@ _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 Text = Annotated[
     str,
-    AfterValidator(_storable),
+    AfterValidator(_no_control_chars),
     Field(json_schema_extra={"pattern": _NO_CONTROL_CHARACTERS}),
 ]
 """One line of any language."""
@@ -52,7 +52,7 @@ Text = Annotated[
 email_validator.SPECIAL_USE_DOMAIN_NAMES.remove("test")
 
 
-def _plain(value: Any) -> Any:
+def _bare_address(value: Any) -> Any:
     # EmailStr takes `Ada <ada@example.com>` as well, and would drop the name.
     if isinstance(value, str) and "<" in value:
         raise ValueError("must be an address alone, without a name")
@@ -68,7 +68,7 @@ def _in_lower_case(address: str) -> str:
 
 
 Email = Annotated[
-    EmailStr, Field(max_length=254), BeforeValidator(_plain), AfterValidator(_in_lower_case)
+    EmailStr, Field(max_length=254), BeforeValidator(_bare_address), AfterValidator(_in_lower_case)
 ]
 """An address in the one form in which it is stored and compared."""
 
@@ -95,7 +95,7 @@ NewPassword = Annotated[
 _email = TypeAdapter[str](Email)
 
 
-def find_email(text: str) -> str | None:
+def parse_email(text: str) -> str | None:
     """The address in *text*, None if it is none."""
     try:
         return _email.validate_python(text)

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import PROJECT_NAME, Settings
 from app.core.exceptions import InvalidTokenError
-from app.core.passwords import PasswordHashing
+from app.core.passwords import PasswordHasher
 from app.core.security import decode_token, encode_token
-from app.crud.login import end_logins_of_user
 from app.crud.user import find_user, find_user_by_email, lock_user
+from app.crud.user_session import revoke_user_sessions
 from app.db.session import Database
 from app.models.user import User
 from app.utils.email import Mail
@@ -32,7 +32,7 @@ class AccountService:
         session: AsyncSession,
         database: Database,
         settings: Settings,
-        hashing: PasswordHashing,
+        hashing: PasswordHasher,
         rate_limits: RateLimits,
         send_mail: SendMail,
     ) -> None:
@@ -83,7 +83,7 @@ class AccountService:
         )
 
     def _mail(self, user: User, subject: str, purpose: MailPurpose, lifetime: timedelta) -> Mail:
-        claims = {"sub": str(user.id), "stamp": str(user.stamp)}
+        claims = {"sub": str(user.id), "security_stamp": str(user.security_stamp)}
         token = encode_token(self._key, purpose, claims, lifetime)
         hours = int(lifetime / timedelta(hours=1))
         return Mail(
@@ -109,13 +109,13 @@ class AccountService:
         # In a session of its own: no connection of the pool is held while the password is hashed.
         async with self._database.read_session() as session:
             checked = await self._user_of("reset-password", token, session, find_user)
-        async with self._hashing.turn():
+        async with self._hashing.slot():
             hashed_password = await self._hashing.hash_new(
                 new_password, checked.email, field="new_password"
             )
         user = await self._user_of("reset-password", token, self._session, lock_user)
         user.hashed_password = hashed_password
-        await end_logins_of_user(self._session, user.id)
+        await revoke_user_sessions(self._session, user.id)
 
     async def _user_of(
         self,
@@ -126,6 +126,11 @@ class AccountService:
     ) -> User:
         claims = decode_token(self._key, purpose, token)
         user = claims and await find(session, UUID(claims["sub"]))
-        if not claims or not user or not user.is_active or claims["stamp"] != str(user.stamp):
+        if (
+            not claims
+            or not user
+            or not user.is_active
+            or claims["security_stamp"] != str(user.security_stamp)
+        ):
             raise InvalidTokenError
         return user

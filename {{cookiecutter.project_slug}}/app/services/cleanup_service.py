@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.crud.login import delete_expired_spent_tokens, delete_finished_logins
+from app.crud.user_session import delete_expired_spent_tokens, delete_finished_user_sessions
 from app.db.base import utc_now
 from app.db.session import Database
 
@@ -26,8 +26,8 @@ class CleanupService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def delete_finished_logins(self) -> int:
-        return await self._in_batches(delete_finished_logins)
+    async def delete_finished_user_sessions(self) -> int:
+        return await self._in_batches(delete_finished_user_sessions)
 
     async def delete_expired_spent_tokens(self) -> int:
         return await self._in_batches(delete_expired_spent_tokens)

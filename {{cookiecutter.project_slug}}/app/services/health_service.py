@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import ROOT
 from app.core.exceptions import UnavailableError
-from app.core.shutdown import Shutdown
 from app.crud.revision import find_revision
 
 logger = logging.getLogger(__name__)
@@ -24,13 +23,13 @@ def head_revision() -> str | None:
 
 
 class HealthService:
-    def __init__(self, session: AsyncSession, shutdown: Shutdown) -> None:
+    def __init__(self, session: AsyncSession, *, is_stopping: bool) -> None:
         self._session = session
-        self._shutdown = shutdown
+        self._is_stopping = is_stopping
 
     async def check_ready(self) -> None:
         """Raises UnavailableError unless the database answers in time and is at the head revision."""
-        if self._shutdown.begun:
+        if self._is_stopping:
             raise UnavailableError("The service is stopping.", retry_after=1)
         try:
             async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):

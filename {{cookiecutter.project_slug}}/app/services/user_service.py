@@ -13,8 +13,7 @@ from app.core.exceptions import (
     SignupClosedError,
     UnauthorizedError,
 )
-from app.core.passwords import PasswordHashing
-from app.crud.login import end_logins_of_user
+from app.core.passwords import PasswordHasher
 from app.crud.user import (
     add_user,
     delete_user,
@@ -24,6 +23,7 @@ from app.crud.user import (
     lock_active_superusers,
     lock_user,
 )
+from app.crud.user_session import revoke_user_sessions
 from app.models.user import User
 from app.schemas.page import Page
 from app.schemas.user import (
@@ -45,7 +45,7 @@ class UserService:
         self,
         session: AsyncSession,
         settings: Settings,
-        hashing: PasswordHashing,
+        hashing: PasswordHasher,
         send_verification: Callable[[str], None] = _send_nothing,
         rate_limits: RateLimits | None = None,
     ) -> None:
@@ -86,11 +86,11 @@ class UserService:
 
     async def set_password(self, email: str, new_password: str) -> None:
         """Ends every login of the user. Raises NotFoundError, InvalidInputError."""
-        async with self._hashing.turn():
+        async with self._hashing.slot():
             hashed_password = await self._hashing.hash_new(new_password, email, field="password")
         user = await self._lock_by_email(email)
         user.hashed_password = hashed_password
-        await end_logins_of_user(self._session, user.id)
+        await revoke_user_sessions(self._session, user.id)
 
     async def _lock_by_email(self, email: str) -> User:
         found = await find_user_by_email(self._session, email)
@@ -142,25 +142,25 @@ class UserService:
         """Raises NotFoundError, LastSuperuserError. Deactivation ends every login of the user."""
         values = change.model_dump()
         if values.get("is_active") is False or values.get("is_superuser") is False:
-            await self._refuse_last_superuser(user_id)
+            await self._check_not_last_superuser(user_id)
         user = await lock_user(self._session, user_id)
         if user is None:
             raise NotFoundError("There is no such user.")
         await self._set(user, values)
         if values.get("is_active") is False:
             # Last: a login that is just being opened waits for the change, and then fails.
-            await end_logins_of_user(self._session, user.id)
+            await revoke_user_sessions(self._session, user.id)
         return user
 
     async def delete(self, user: User) -> None:
         """Raises LastSuperuserError. The user's logins go as well."""
-        await self._refuse_last_superuser(user.id)
+        await self._check_not_last_superuser(user.id)
         if await lock_user(self._session, user.id) is not None:
             await delete_user(self._session, user)
 
     async def _create(self, new: UserCreate, **flags: bool) -> User:
         password = new.password.get_secret_value()
-        async with self._hashing.turn():
+        async with self._hashing.slot():
             hashed_password = await self._hashing.hash_new(password, new.email, field="password")
         user = User(
             email=new.email, full_name=new.full_name, hashed_password=hashed_password, **flags
@@ -174,6 +174,6 @@ class UserService:
         await self._session.flush()
         return user
 
-    async def _refuse_last_superuser(self, user_id: UUID) -> None:
+    async def _check_not_last_superuser(self, user_id: UUID) -> None:
         if await lock_active_superusers(self._session) == [user_id]:
             raise LastSuperuserError

@@ -13,7 +13,7 @@ from limits.errors import StorageError
 
 from app.core.config import Settings
 from app.core.exceptions import TooManyAttemptsError
-from app.core.security import keyed_hash
+from app.core.security import hmac_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class RateLimits:
 
     def _hashed(self, name: str) -> str:
         # The server learns no addresses, and services that share it don't share counters.
-        return keyed_hash(self._key, name)
+        return hmac_sha256(self._key, name)
 
 
 async def _hit(limiter: FixedWindowRateLimiter, limit: RateLimitItem, key: str) -> None:

@@ -31,8 +31,8 @@ SIGNED_IN = {
     "update_me",
     "delete_me",
     "change_password",
-    "list_logins",
-    "end_login",
+    "list_user_sessions",
+    "revoke_user_session",
 }
 
 

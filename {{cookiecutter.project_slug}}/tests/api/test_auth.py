@@ -24,11 +24,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import passwords, security
 from app.core.config import Settings
-from app.core.security import hash_password, keyed_hash, needs_rehash, verify_password
+from app.core.security import hash_password, hmac_sha256, needs_rehash, verify_password
 from app.crud.user import lock_user, replace_hash
 from app.db.base import utc_now
 from app.db.session import Database
-from app.models import Login, RefreshToken, User
+from app.models import RefreshToken, User, UserSession
 from app.services import auth_service
 from tests.service import SECRET_KEY
 from tests.support import (
@@ -203,7 +203,7 @@ async def test_event_loop_is_free_while_many_hash(
 async def test_logins_do_not_wait_one_after_another_for_a_database_that_is_away(
     client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns: CapacityLimiter = app.state.hashing._turns
+    turns: CapacityLimiter = app.state.hashing._slots
     asked = []
 
     async def find_user_by_email(_session: AsyncSession, email: str) -> None:
@@ -302,10 +302,12 @@ async def test_refresh_is_use_of_the_login(
 ) -> None:
     tokens = await log_in(client, user["email"])
     async with database.session.begin() as session:
-        await session.execute(update(Login).values(last_used_at=utc_now() - timedelta(days=9)))
+        await session.execute(
+            update(UserSession).values(last_used_at=utc_now() - timedelta(days=9))
+        )
     assert await can_refresh(client, tokens)
     async with database.read_session() as session:
-        last_used_at = await session.scalar(select(Login.last_used_at))
+        last_used_at = await session.scalar(select(UserSession.last_used_at))
     assert last_used_at is not None
     assert utc_now() - last_used_at < timedelta(minutes=1)
 
@@ -333,9 +335,9 @@ async def test_refresh_tokens_are_opaque_and_stored_hashed(
     assert all(len(token) >= 43 and "." not in token for token in sent)
     async with database.read_session() as session:
         stored = list(await session.scalars(select(RefreshToken).order_by(RefreshToken.id)))
-    assert [token.token_hash for token in stored] == [keyed_hash(SECRET_KEY, x) for x in sent]
+    assert [token.token_hash for token in stored] == [hmac_sha256(SECRET_KEY, x) for x in sent]
     # One family a login.
-    assert stored[0].login_id == stored[2].login_id != stored[1].login_id
+    assert stored[0].user_session_id == stored[2].user_session_id != stored[1].user_session_id
 
 
 async def test_spent_refresh_token_ends_the_login(
@@ -349,7 +351,9 @@ async def test_spent_refresh_token_ends_the_login(
     assert response.json()["type"] == "/problems/invalid-refresh-token"
     # The revocation was stored although the answer is an error.
     async with database.read_session() as session:
-        ended = select(func.count()).select_from(Login).where(Login.ended_at.is_not(None))
+        ended = (
+            select(func.count()).select_from(UserSession).where(UserSession.revoked_at.is_not(None))
+        )
         assert await session.scalar(ended) == 1
     assert not await is_signed_in(client, new)
     assert not await can_refresh(client, new)
@@ -382,7 +386,7 @@ async def test_expired_refresh_token(
     assert not await can_refresh(client, tokens)
     assert await is_signed_in(client, tokens)
     headers = bearer(await log_in(client, user["email"]))
-    (listed,) = (await client.get(f"{ME}/logins", headers=headers)).json()
+    (listed,) = (await client.get(f"{ME}/sessions", headers=headers)).json()
     assert listed["current"]
 
 
@@ -391,8 +395,8 @@ async def test_login_stays_while_it_is_used_but_not_for_ever(
 ) -> None:
     tokens = await log_in(client, user["email"])
     async with database.session.begin() as session:
-        login = (await session.scalars(select(Login))).one()
-        login.created_at -= timedelta(days=80)
+        user_session = (await session.scalars(select(UserSession))).one()
+        user_session.created_at -= timedelta(days=80)
     body = {"refresh_token": tokens["refresh_token"]}
     assert (await client.post(f"{AUTH}/refresh", json=body)).status_code == 200
     async with database.read_session() as session:
@@ -434,10 +438,10 @@ class World:
         other = await log_in(self.client, self.user["email"])
         await self.ask("POST", f"{AUTH}/logout-all", headers=bearer(other))
 
-    async def end_login(self) -> None:
-        logins = await self.client.get(f"{ME}/logins", headers=bearer(self.tokens))
-        (login_id,) = [login["id"] for login in logins.json()]
-        await self.ask("DELETE", f"{ME}/logins/{login_id}", headers=bearer(self.tokens))
+    async def revoke_user_session(self) -> None:
+        user_sessions = await self.client.get(f"{ME}/sessions", headers=bearer(self.tokens))
+        (user_session_id,) = [user_session["id"] for user_session in user_sessions.json()]
+        await self.ask("DELETE", f"{ME}/sessions/{user_session_id}", headers=bearer(self.tokens))
 
     async def change_password(self) -> None:
         other = await log_in(self.client, self.user["email"])
@@ -468,7 +472,7 @@ class World:
     [
         World.log_out,
         World.log_out_everywhere,
-        World.end_login,
+        World.revoke_user_session,
         World.change_password,
         World.reset_password,
         World.deactivate,
@@ -507,7 +511,7 @@ async def test_authentication_is_one_query(
         assert (await client.get(ME, headers=user_headers)).status_code == 200
     assert len(executed) == 1
     with statements(app) as executed:
-        assert (await client.get(f"{ME}/logins", headers=user_headers)).status_code == 200
+        assert (await client.get(f"{ME}/sessions", headers=user_headers)).status_code == 200
     assert len(executed) == 2
 
 
@@ -531,7 +535,7 @@ async def test_logins_are_listed_and_ended_one_by_one(
     current = await log_in(client, user["email"])
     del client.headers["User-Agent"]
 
-    laptop, phone = (await client.get(f"{ME}/logins", headers=bearer(current))).json()
+    laptop, phone = (await client.get(f"{ME}/sessions", headers=bearer(current))).json()
     assert laptop["current"]
     assert not phone["current"]
     assert laptop["user_agent"] == "laptop"
@@ -541,7 +545,7 @@ async def test_logins_are_listed_and_ended_one_by_one(
         "id", "created_at", "last_used_at", "user_agent", "ip_address", "current"
     }  # fmt: skip
 
-    path = f"{ME}/logins/{phone['id']}"
+    path = f"{ME}/sessions/{phone['id']}"
     assert (await client.delete(path, headers=bearer(current))).status_code == 204
     assert not await is_signed_in(client, old)
     assert await is_signed_in(client, current)
@@ -552,8 +556,8 @@ async def test_logins_of_others_are_out_of_reach(
     client: httpx2.AsyncClient, user: dict[str, Any], superuser_headers: dict[str, str]
 ) -> None:
     tokens = await log_in(client, user["email"])
-    (login,) = (await client.get(f"{ME}/logins", headers=bearer(tokens))).json()
-    response = await client.delete(f"{ME}/logins/{login['id']}", headers=superuser_headers)
+    (user_session,) = (await client.get(f"{ME}/sessions", headers=bearer(tokens))).json()
+    response = await client.delete(f"{ME}/sessions/{user_session['id']}", headers=superuser_headers)
     assert response.status_code == 404
     assert await is_signed_in(client, tokens)
 
@@ -585,10 +589,13 @@ async def test_password_change_of_an_account_that_goes_meanwhile(
 async def test_one_of_many_password_changes_wins(
     client: httpx2.AsyncClient, user: dict[str, Any]
 ) -> None:
-    logins = [await log_in(client, user["email"]) for _ in range(5)]
+    user_sessions = [await log_in(client, user["email"]) for _ in range(5)]
     body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     responses = await asyncio.gather(
-        *(client.post(f"{ME}/password", json=body, headers=bearer(login)) for login in logins)
+        *(
+            client.post(f"{ME}/password", json=body, headers=bearer(user_session))
+            for user_session in user_sessions
+        )
     )
     # The slower ones meet either the new password or the end of their login.
     assert [response.status_code for response in responses].count(204) == 1
@@ -638,10 +645,10 @@ async def test_who_waits_for_hashing_holds_no_connection(
     form = {"username": account["email"], "password": PASSWORD}
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     reset = {"token": token, "new_password": NEW_PASSWORD}
-    turns: CapacityLimiter = app.state.hashing._turns
+    turns: CapacityLimiter = app.state.hashing._slots
     async with asyncio.TaskGroup() as tasks, AsyncExitStack() as others:
         for _ in range(int(turns.total_tokens)):
-            await others.enter_async_context(app.state.hashing.turn())
+            await others.enter_async_context(app.state.hashing.slot())
         for request in (
             client.post(f"{AUTH}/token", data=form),
             client.post(f"{ME}/password", json=change, headers=user_headers),
@@ -661,12 +668,12 @@ async def test_password_is_hashed_again_when_parameters_rise(
     async with database.session.begin() as session:
         await session.execute(update(User).values(hashed_password=weak))
     async with database.read_session() as session:
-        stamp = await session.scalar(select(User.stamp))
+        security_stamp = await session.scalar(select(User.security_stamp))
     await log_in(client, user["email"])
     async with database.read_session() as session:
         hashed = await session.scalar(select(User.hashed_password))
         # The password is the same: mails that are on their way stay good.
-        assert await session.scalar(select(User.stamp)) == stamp
+        assert await session.scalar(select(User.security_stamp)) == security_stamp
     assert hashed is not None
     assert hashed != weak
     assert not needs_rehash(hashed)

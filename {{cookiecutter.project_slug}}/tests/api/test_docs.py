@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from app.api.json_route import JSONRoute
-from app.api.openapi import install_openapi
+from app.http.openapi import install_openapi
+from app.http.strict_json import JSONRoute
 
 
 async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
@@ -23,7 +23,7 @@ async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
 async def test_project_may_have_any_name(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.docs.PROJECT_NAME", "</title><script>alert(1)</script>")
+    monkeypatch.setattr("app.http.docs.PROJECT_NAME", "</title><script>alert(1)</script>")
     page = (await client.get("/docs")).text
     assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;</title>" in page
     assert "<script>alert" not in page
@@ -127,7 +127,7 @@ STATUSES = {
     "update_me": {"200", "401", "409", "422", "429", "503"},
     "delete_me": {"204", "401", "409", "503"},
     "change_password": {"204", "401", "403", "422", "429", "503"},
-    "end_login": {"204", "401", "404", "422", "503"},
+    "revoke_user_session": {"204", "401", "404", "422", "503"},
     "list_users": {"200", "401", "403", "422", "503"},
     "update_user": {"200", "401", "403", "404", "409", "422", "503"},
 }

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.config import Settings
 from app.dependencies.get_db import SessionDep
 from app.main import create_app, lifespan
-from app.models import Login, User
+from app.models import User, UserSession
 from tests.support import AUTH, ME, PASSWORD, USERS, sign_up
 
 OpenStream = Callable[[str], Awaitable[asyncio.Task[None]]]
@@ -78,7 +78,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], AsyncIterator[bytes]]:
     """A body that goes on when it has been refused; the service listens to it for a moment."""
-    monkeypatch.setattr("app.api.limits._LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("app.http.limits._LINGER_SECONDS", 0.05)
 
     async def endless(chunk: bytes) -> AsyncIterator[bytes]:
         while True:
@@ -115,7 +115,7 @@ async def test_largest_body(client: httpx2.AsyncClient) -> None:
 async def test_bodies_that_arrive_together(
     app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.limits._MAX_BODIES", 1)
+    monkeypatch.setattr("app.http.limits._MAX_BODIES", 1)
     waits, goes_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -510,7 +510,7 @@ async def test_failed_commit_is_an_error(app: FastAPI, client: httpx2.AsyncClien
 async def test_broken_foreign_key_is_a_bug(app: FastAPI, client: httpx2.AsyncClient) -> None:
     @app.post("/orphan", include_in_schema=False)
     async def orphan(session: SessionDep) -> None:
-        session.add(Login(user_id=uuid4()))
+        session.add(UserSession(user_id=uuid4()))
 
     assert_problem(await client.post("/orphan"), 500, "internal-error")
 
@@ -540,7 +540,7 @@ async def test_request_id_that_is_refused(client: httpx2.AsyncClient, offered: s
 
 
 async def test_log_line(client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG", "app.api.middleware")
+    caplog.set_level("DEBUG", "app.http.middleware")
     await client.get("/nothing?token=secret")
     await client.get("/livez")
     lines = [(line.levelname, vars(line)) for line in caplog.records if line.msg == "request"]
@@ -653,7 +653,7 @@ async def test_streams_hold_no_connection(
 async def test_overload(
     app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.middleware._MAX_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("app.http.middleware._MAX_WAIT_SECONDS", 0.05)
     release = asyncio.Event()
 
     @app.get("/wait", include_in_schema=False)

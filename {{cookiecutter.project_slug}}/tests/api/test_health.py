@@ -29,7 +29,7 @@ async def test_database_down(app: FastAPI, client: httpx2.AsyncClient) -> None:
     token = encode_access_token(
         app.state.settings.secret_key.get_secret_value(),
         user_id=uuid4(),
-        login_id=uuid4(),
+        user_session_id=uuid4(),
         lifetime=timedelta(minutes=1),
     )
     for path in ("/readyz", "/api/v1/users/me"):

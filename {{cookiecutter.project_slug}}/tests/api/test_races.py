@@ -121,10 +121,10 @@ async def test_account_that_is_deleted_while_its_logins_are_refreshed(
     for number in range(20):
         email = f"user{number}@example.com"
         path = f"{USERS}/{(await sign_up(client, email))['id']}"
-        logins = [await log_in(client, email) for _ in range(4)]
+        user_sessions = [await log_in(client, email) for _ in range(4)]
         refreshes = [
             client.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
-            for tokens in logins
+            for tokens in user_sessions
         ]
         deletion, *refreshed = await asyncio.gather(
             client.delete(path, headers=superuser_headers), *refreshes

@@ -131,8 +131,8 @@ async def test_forwarded_address_of_a_trusted_proxy(
                 headers={"X-Forwarded-For": address},
             )
             headers = bearer(response.json())
-            logins = await client.get("/api/v1/users/me/logins", headers=headers)
-            assert [x["ip_address"] for x in logins.json() if x["current"]] == [seen]
+            user_sessions = await client.get("/api/v1/users/me/sessions", headers=headers)
+            assert [x["ip_address"] for x in user_sessions.json() if x["current"]] == [seen]
 
 
 @pytest.mark.parametrize("settings_values", [{"trusted_proxies": "127.0.0.1"}])
@@ -143,8 +143,12 @@ async def test_direct_client_can_say_what_it_wants(app: FastAPI, user: dict[str,
             data={"username": user["email"], "password": PASSWORD},
             headers={"X-Forwarded-For": "198.51.100.8"},
         )
-        logins = await client.get("/api/v1/users/me/logins", headers=bearer(response.json()))
-        assert [login["ip_address"] for login in logins.json()] == ["198.51.100.7"]
+        user_sessions = await client.get(
+            "/api/v1/users/me/sessions", headers=bearer(response.json())
+        )
+        assert [user_session["ip_address"] for user_session in user_sessions.json()] == [
+            "198.51.100.7"
+        ]
 
 
 async def test_an_account_writes_to_few_addresses(

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.db.session import Database
-from app.models import Login, User
+from app.models import User, UserSession
 from tests.support import ME, PASSWORD, USERS, log_in, sign_up
 
 
@@ -201,7 +201,7 @@ async def test_delete_me(
     assert (await client.delete(ME, headers=user_headers)).status_code == 204
     assert (await client.get(ME, headers=user_headers)).status_code == 401
     async with database.read_session() as session:
-        assert await session.scalar(select(func.count()).select_from(Login)) == 0
+        assert await session.scalar(select(func.count()).select_from(UserSession)) == 0
 
 
 async def test_administration_is_for_superusers(

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from starlette.types import Message
 
 from app.db.session import ReadOnlySessionError
-from app.dependencies.client import ClientDep, LimitedByAddress
+from app.dependencies.client import ClientDep, RateLimitByIP
 from app.dependencies.current_user import CurrentUser
 from app.dependencies.get_db import DatabaseDep, SessionDep
 from app.dependencies.services import UserServiceDep
@@ -71,7 +71,7 @@ async def connect(app: FastAPI) -> AsyncIterator[Connect]:
 def serve(app: FastAPI) -> None:
     """Add a WebSocket that asks for about everything, and counts users whenever it is sent a text."""
 
-    @app.websocket("/users", dependencies=[LimitedByAddress])
+    @app.websocket("/users", dependencies=[RateLimitByIP])
     async def count_users(
         websocket: WebSocket,
         user: CurrentUser,

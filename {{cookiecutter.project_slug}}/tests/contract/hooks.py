@@ -18,19 +18,19 @@ from uuid_utils.compat import uuid7
 
 from app.core.security import encode_access_token
 from app.db.session import Database, make_engine
-from app.models import Login, User
+from app.models import User, UserSession
 
 
-async def make_login(*, superuser: bool) -> tuple[UUID, UUID]:
-    user_id, login_id = uuid7(), uuid7()
+async def make_user_session(*, superuser: bool) -> tuple[UUID, UUID]:
+    user_id, user_session_id = uuid7(), uuid7()
     database = Database(make_engine(make_url(os.environ["DATABASE_URL"])))
     async with database.session.begin() as session:
         email = f"{user_id}@example.com"
         session.add(User(id=user_id, email=email, hashed_password="x", is_superuser=superuser))
         await session.flush()
-        session.add(Login(id=login_id, user_id=user_id))
+        session.add(UserSession(id=user_session_id, user_id=user_id))
     await database.engine.dispose()
-    return user_id, login_id
+    return user_id, user_session_id
 
 
 @schemathesis.auth(refresh_interval=None)
@@ -43,11 +43,11 @@ class Account:
         headers = {"Authorization": f"Bearer {self.token}"}
         if self.client.get("/api/v1/users/me", headers=headers).status_code != 200:
             superuser = os.environ["CONTRACT_ROLE"] == "superuser"
-            user_id, login_id = asyncio.run(make_login(superuser=superuser))
+            user_id, user_session_id = asyncio.run(make_user_session(superuser=superuser))
             self.token = encode_access_token(
                 os.environ["SECRET_KEY"],
                 user_id=user_id,
-                login_id=login_id,
+                user_session_id=user_session_id,
                 lifetime=timedelta(hours=1),
             )
         return self.token

@@ -8,7 +8,7 @@ import pytest
 
 from app.core import passwords
 from app.core.exceptions import InvalidInputError, UnavailableError
-from app.core.passwords import PasswordHashing, refuse_guessable_password
+from app.core.passwords import PasswordHasher, check_password_strength
 
 EMAIL = "ada.lovelace@example.com"
 
@@ -29,7 +29,7 @@ EMAIL = "ada.lovelace@example.com"
 )
 def test_common_password(password: str) -> None:
     with pytest.raises(InvalidInputError, match="too common") as caught:
-        refuse_guessable_password(password, EMAIL, field="password")
+        check_password_strength(password, EMAIL, field="password")
     assert password not in str(caught.value)
 
 
@@ -46,7 +46,7 @@ def test_common_password(password: str) -> None:
 )
 def test_password_with_the_address(password: str, email: str) -> None:
     with pytest.raises(InvalidInputError, match="e-mail address"):
-        refuse_guessable_password(password, email, field="password")
+        check_password_strength(password, email, field="password")
 
 
 @pytest.mark.parametrize("password", ["my ANALYTICAL Engine", "AnalyticalEngine1843"])
@@ -54,9 +54,9 @@ def test_password_with_the_name_of_the_service(
     password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InvalidInputError, match="name of this service"):
-        refuse_guessable_password(password, EMAIL, field="password")
+        check_password_strength(password, EMAIL, field="password")
     monkeypatch.setattr(passwords, "PROJECT_NAME", "Ana")  # too short to mean anything
-    refuse_guessable_password(password, EMAIL, field="password")
+    check_password_strength(password, EMAIL, field="password")
 
 
 @pytest.mark.parametrize(
@@ -70,71 +70,71 @@ def test_password_with_the_name_of_the_service(
     ],
 )
 def test_good_password(password: str) -> None:
-    refuse_guessable_password(password, EMAIL, field="password")
+    check_password_strength(password, EMAIL, field="password")
 
 
 async def test_flood_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.core.passwords._MAX_WAITING", 2)
-    hashing = PasswordHashing()
+    hashing = PasswordHasher()
 
     async def hash_one() -> str:
-        async with hashing.turn():
+        async with hashing.slot():
             return await hashing.hash("correct horse battery staple")
 
-    turns = int(hashing._turns.total_tokens)
+    turns = int(hashing._slots.total_tokens)
     results = await asyncio.gather(*(hash_one() for _ in range(turns + 3)), return_exceptions=True)
     assert [type(result) for result in results].count(UnavailableError) == 1
 
 
 async def test_turn_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashing = PasswordHashing()
+    hashing = PasswordHasher()
     async with AsyncExitStack() as others:
-        for _ in range(int(hashing._turns.total_tokens)):
-            await others.enter_async_context(hashing.turn())
+        for _ in range(int(hashing._slots.total_tokens)):
+            await others.enter_async_context(hashing.slot())
         # Only now: a busy machine takes its time for those that come at once.
         with monkeypatch.context() as patch:
             patch.setattr("app.core.passwords._MAX_WAIT_SECONDS", 0.01)
             with pytest.raises(UnavailableError):
-                await others.enter_async_context(hashing.turn())
-    async with hashing.turn():
+                await others.enter_async_context(hashing.slot())
+    async with hashing.slot():
         """Whoever comes later is not held up by those who gave up."""
 
 
 async def test_who_waits_gives_up_with_those_who_met_no_database() -> None:
-    hashing = PasswordHashing()
+    hashing = PasswordHasher()
 
-    async def take_turn() -> None:
-        async with hashing.turn():
+    async def take_slot() -> None:
+        async with hashing.slot():
             """Whoever gets in here finds the database away as well."""
 
     async with AsyncExitStack() as others:
-        for _ in range(int(hashing._turns.total_tokens) - 1):
-            await others.enter_async_context(hashing.turn())
+        for _ in range(int(hashing._slots.total_tokens) - 1):
+            await others.enter_async_context(hashing.slot())
         with pytest.raises(UnavailableError, match="no database"):  # noqa: PT012 -- who waits begins within
-            async with hashing.turn():
-                waiting = [asyncio.create_task(take_turn()) for _ in range(3)]
-                while hashing._turns.statistics().tasks_waiting < 3:
+            async with hashing.slot():
+                waiting = [asyncio.create_task(take_slot()) for _ in range(3)]
+                while hashing._slots.statistics().tasks_waiting < 3:
                     await asyncio.sleep(0)
                 raise UnavailableError("no database", retry_after=1)
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(result) for result in results] == [UnavailableError] * 3
-        await take_turn()  # whoever comes later tries again
+        await take_slot()  # whoever comes later tries again
 
 
 async def test_other_errors_concern_nobody_else() -> None:
-    hashing = PasswordHashing()
+    hashing = PasswordHasher()
 
-    async def take_turn() -> bool:
-        async with hashing.turn():
+    async def take_slot() -> bool:
+        async with hashing.slot():
             return True
 
     async with AsyncExitStack() as others:
-        for _ in range(int(hashing._turns.total_tokens) - 1):
-            await others.enter_async_context(hashing.turn())
+        for _ in range(int(hashing._slots.total_tokens) - 1):
+            await others.enter_async_context(hashing.slot())
         with pytest.raises(InvalidInputError):  # noqa: PT012 -- as above
-            async with hashing.turn():
-                waiting = asyncio.create_task(take_turn())
-                while not hashing._turns.statistics().tasks_waiting:
+            async with hashing.slot():
+                waiting = asyncio.create_task(take_slot())
+                while not hashing._slots.statistics().tasks_waiting:
                     await asyncio.sleep(0)
                 raise InvalidInputError(field="password")
         assert await waiting
@@ -161,8 +161,8 @@ async def test_hashes_at_a_time(
 
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(passwords, "hash_password", hash_password)
-    hashing = PasswordHashing()
-    assert hashing._turns.total_tokens == threads + 1
+    hashing = PasswordHasher()
+    assert hashing._slots.total_tokens == threads + 1
     await asyncio.gather(*(hashing.hash("correct horse battery staple") for _ in range(40)))
     hashing.close()
     assert most <= threads == hashing._executor._max_workers
@@ -175,9 +175,9 @@ async def test_nothing_of_it_is_done_on_the_event_loop(monkeypatch: pytest.Monke
     def note(*_arguments: object, **_options: object) -> None:
         names.append(threading.current_thread().name)
 
-    for function in ("hash_password", "verify_password", "refuse_guessable_password"):
+    for function in ("hash_password", "verify_password", "check_password_strength"):
         monkeypatch.setattr(passwords, function, note)
-    hashing = PasswordHashing()
+    hashing = PasswordHasher()
     await hashing.hash_new("correct horse battery staple", EMAIL, field="password")
     await hashing.verify("correct horse battery staple", "hash")
     hashing.close()

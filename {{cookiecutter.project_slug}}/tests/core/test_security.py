@@ -11,8 +11,8 @@ from argon2 import extract_parameters
 
 from app.core import security
 from app.core.security import (
+    DUMMY_HASH,
     MAX_TYPED_LENGTH,
-    NOBODYS_HASH,
     Purpose,
     decode_access_token,
     decode_token,
@@ -90,9 +90,11 @@ def test_token_expires(seconds: int, is_good: bool) -> None:
 
 
 def test_access_token() -> None:
-    user_id, login_id = uuid4(), uuid4()
-    token = encode_access_token(KEY, user_id=user_id, login_id=login_id, lifetime=HOUR)
-    assert decode_access_token(KEY, token) == login_id
+    user_id, user_session_id = uuid4(), uuid4()
+    token = encode_access_token(
+        KEY, user_id=user_id, user_session_id=user_session_id, lifetime=HOUR
+    )
+    assert decode_access_token(KEY, token) == user_session_id
 
 
 def test_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +110,7 @@ def test_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_hash_of_nobody_is_as_costly_as_any_other() -> None:
     production = extract_parameters(PRODUCTION_HASHER.hash("correct horse"))
-    assert extract_parameters(NOBODYS_HASH) == production
+    assert extract_parameters(DUMMY_HASH) == production
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.exceptions import EmailTakenError, UnavailableError
-from app.db.errors import to_app_error
+from app.db.errors import translate_db_error
 
 
 def postgres_error(sqlstate: str, constraint: str) -> Exception:
@@ -34,7 +34,7 @@ def sqlite_error(code: int) -> sqlite3.Error:
     ],
 )
 def test_known_unique_violation(cause: Exception) -> None:
-    assert isinstance(to_app_error(IntegrityError("INSERT", {}, cause)), EmailTakenError)
+    assert isinstance(translate_db_error(IntegrityError("INSERT", {}, cause)), EmailTakenError)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_known_unique_violation(cause: Exception) -> None:
     ],
 )
 def test_other_integrity_errors_are_bugs(cause: Exception) -> None:
-    assert to_app_error(IntegrityError("INSERT", {}, cause)) is None
+    assert translate_db_error(IntegrityError("INSERT", {}, cause)) is None
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_other_integrity_errors_are_bugs(cause: Exception) -> None:
     ],
 )
 def test_lost_database(error: Exception) -> None:
-    assert isinstance(to_app_error(error), UnavailableError)
+    assert isinstance(translate_db_error(error), UnavailableError)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_lost_database(error: Exception) -> None:
     ],
 )
 def test_bugs(error: Exception) -> None:
-    assert to_app_error(error) is None
+    assert translate_db_error(error) is None

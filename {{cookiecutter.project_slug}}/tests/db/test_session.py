@@ -25,7 +25,7 @@ from app.db.session import (
     make_migration_engine,
 )
 from app.dependencies.get_db import SessionDep
-from app.models import Login, User
+from app.models import User, UserSession
 from tests.support import TestSettings
 
 
@@ -103,11 +103,13 @@ async def test_session_of_a_socket_holds_nothing(database: Database) -> None:
         account = user("ada@example.com")
         session.add(account)
         await session.flush()
-        session.add(Login(user_id=account.id))
+        session.add(UserSession(user_id=account.id))
     async with database.socket_session() as socket_session:
-        for options in ([selectinload(Login.user)], [joinedload(Login.user)]):
-            login = (await socket_session.scalars(select(Login).options(*options))).one()
-            assert login.user.email == "ada@example.com"
+        for options in ([selectinload(UserSession.user)], [joinedload(UserSession.user)]):
+            user_session = (
+                await socket_session.scalars(select(UserSession).options(*options))
+            ).one()
+            assert user_session.user.email == "ada@example.com"
             assert pool.checkedout() == 0
         with pytest.raises(ReadOnlySessionError):
             await socket_session.execute(insert(User))

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, status
 from fastapi.security import OAuth2PasswordRequestForm
 
-from app.api.json_route import JSONRoute
-from app.dependencies.client import ClientDep, LimitedByAddress
-from app.dependencies.current_user import CurrentLogin
+from app.dependencies.client import ClientDep, RateLimitByIP
+from app.dependencies.current_user import CurrentUserSession
 from app.dependencies.services import AccountServiceDep, AuthServiceDep
+from app.http.strict_json import JSONRoute
 from app.schemas.token import (
     EmailRequest,
     EmailVerification,
@@ -20,7 +20,7 @@ from app.schemas.token import (
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=JSONRoute)
 
 
-@router.post("/token", dependencies=[LimitedByAddress], responses={401: {}, 429: {}})
+@router.post("/token", dependencies=[RateLimitByIP], responses={401: {}, 429: {}})
 async def create_token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: AuthServiceDep, client: ClientDep
 ) -> TokenRead:
@@ -29,28 +29,28 @@ async def create_token(
     return await auth.log_in(form.username, form.password, client)
 
 
-@router.post("/refresh", dependencies=[LimitedByAddress], responses={401: {}, 429: {}})
+@router.post("/refresh", dependencies=[RateLimitByIP], responses={401: {}, 429: {}})
 async def refresh_token(body: RefreshRequest, auth: AuthServiceDep) -> TokenRead:
     """Exchange a refresh token for a new pair. It works once: if it comes back, the login is ended."""
     return await auth.refresh(body.refresh_token)
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
-async def log_out(login: CurrentLogin, auth: AuthServiceDep) -> None:
+async def log_out(user_session: CurrentUserSession, auth: AuthServiceDep) -> None:
     """End this login: its access and refresh tokens stop working at once."""
-    await auth.log_out(login)
+    await auth.log_out(user_session)
 
 
 @router.post("/logout-all", status_code=status.HTTP_204_NO_CONTENT)
-async def log_out_everywhere(login: CurrentLogin, auth: AuthServiceDep) -> None:
+async def log_out_everywhere(user_session: CurrentUserSession, auth: AuthServiceDep) -> None:
     """End every login of the user."""
-    await auth.log_out_everywhere(login.user_id)
+    await auth.log_out_everywhere(user_session.user_id)
 
 
 @router.post(
     "/verify-email/request",
     status_code=status.HTTP_202_ACCEPTED,
-    dependencies=[LimitedByAddress],
+    dependencies=[RateLimitByIP],
     responses={429: {}},
 )
 async def request_email_verification(body: EmailRequest, accounts: AccountServiceDep) -> None:
@@ -61,7 +61,7 @@ async def request_email_verification(body: EmailRequest, accounts: AccountServic
 @router.post(
     "/verify-email",
     status_code=status.HTTP_204_NO_CONTENT,
-    dependencies=[LimitedByAddress],
+    dependencies=[RateLimitByIP],
     responses={429: {}},
 )
 async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> None:
@@ -72,7 +72,7 @@ async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> 
 @router.post(
     "/password-reset/request",
     status_code=status.HTTP_202_ACCEPTED,
-    dependencies=[LimitedByAddress],
+    dependencies=[RateLimitByIP],
     responses={429: {}},
 )
 async def request_password_reset(body: EmailRequest, accounts: AccountServiceDep) -> None:
@@ -83,7 +83,7 @@ async def request_password_reset(body: EmailRequest, accounts: AccountServiceDep
 @router.post(
     "/password-reset",
     status_code=status.HTTP_204_NO_CONTENT,
-    dependencies=[LimitedByAddress],
+    dependencies=[RateLimitByIP],
     responses={429: {}},
 )
 async def reset_password(body: PasswordReset, accounts: AccountServiceDep) -> None:

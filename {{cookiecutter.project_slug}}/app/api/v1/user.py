@@ -3,13 +3,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from app.api.json_route import JSONRoute
-from app.api.links import add_next_link
-from app.dependencies.client import LimitedByAddress
-from app.dependencies.current_user import CurrentLogin, CurrentSuperuser, CurrentUser
+from app.dependencies.client import RateLimitByIP
+from app.dependencies.current_user import CurrentSuperuser, CurrentUser, CurrentUserSession
 from app.dependencies.services import AuthServiceDep, UserServiceDep
+from app.http.links import add_next_link
+from app.http.strict_json import JSONRoute
 from app.models.user import User
-from app.schemas.login import LoginRead
 from app.schemas.page import Page
 from app.schemas.user import (
     PasswordChange,
@@ -19,6 +18,7 @@ from app.schemas.user import (
     UserRead,
     UserUpdate,
 )
+from app.schemas.user_session import UserSessionRead
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
 
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=UserRead,
-    dependencies=[LimitedByAddress],
+    dependencies=[RateLimitByIP],
     responses={
         403: {"description": "Sign-up is closed"},
         409: {"description": "The address is taken"},
@@ -74,21 +74,29 @@ async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
     status_code=status.HTTP_204_NO_CONTENT,
     responses={403: {"description": "The current password is wrong"}, 429: {}},
 )
-async def change_password(body: PasswordChange, login: CurrentLogin, auth: AuthServiceDep) -> None:
+async def change_password(
+    body: PasswordChange, user_session: CurrentUserSession, auth: AuthServiceDep
+) -> None:
     """Set a new password. Ends every other login."""
-    await auth.change_password(login, body)
+    await auth.change_password(user_session, body)
 
 
-@router.get("/me/logins")
-async def list_logins(login: CurrentLogin, auth: AuthServiceDep) -> list[LoginRead]:
+@router.get("/me/sessions")
+async def list_user_sessions(
+    user_session: CurrentUserSession, auth: AuthServiceDep
+) -> list[UserSessionRead]:
     """The active logins of the signed-in user, the newest first."""
-    return await auth.list_logins(login)
+    return await auth.list_user_sessions(user_session)
 
 
-@router.delete("/me/logins/{login_id}", status_code=status.HTTP_204_NO_CONTENT, responses={404: {}})
-async def end_login(login_id: UUID, login: CurrentLogin, auth: AuthServiceDep) -> None:
+@router.delete(
+    "/me/sessions/{user_session_id}", status_code=status.HTTP_204_NO_CONTENT, responses={404: {}}
+)
+async def revoke_user_session(
+    user_session_id: UUID, user_session: CurrentUserSession, auth: AuthServiceDep
+) -> None:
     """End one of one's logins: its access and refresh tokens stop working at once."""
-    await auth.end_login(login_id, login.user_id)
+    await auth.revoke_user_session(user_session_id, user_session.user_id)
 
 
 @router.get("", responses={403: {}})

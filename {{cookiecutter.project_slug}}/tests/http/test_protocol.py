@@ -12,8 +12,8 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from app.api import protocol as module
-from app.api.protocol import LimitedProtocol, prepare_server
+from app.http import protocol as module
+from app.http.protocol import LimitedProtocol, prepare_server
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 

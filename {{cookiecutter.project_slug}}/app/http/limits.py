@@ -12,8 +12,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.errors import http_problem_response, unavailable_response
 from app.core.config import Settings
+from app.http.problems import http_problem_response, unavailable_response
 
 _MAX_URL_BYTES = 32 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
@@ -32,7 +32,7 @@ _INSPECTED = {
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 
 
-class Refusal(Exception):  # noqa: N818 -- no error: the answer to a request that is not let in
+class RejectRequest(Exception):  # noqa: N818 -- no error: the answer to a request that is not let in
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
@@ -45,9 +45,9 @@ class RequestLimits:
         self._arriving_bytes = 0
 
     def check_head(self, scope: Scope) -> bool:
-        """Tell whether there is a body. Raises Refusal for a head that no route has to see."""
+        """Tell whether there is a body. Raises RejectRequest for a head that no route has to see."""
         if len(scope["path"]) + len(scope["query_string"]) > _MAX_URL_BYTES:
-            raise Refusal(414)
+            raise RejectRequest(414)
         size = hosts = 0
         has_body = False
         for name, value in scope["headers"]:
@@ -63,25 +63,25 @@ class RequestLimits:
                 has_body = True
             elif name == b"content-encoding":
                 if value.lower() != b"identity":
-                    raise Refusal(415)
+                    raise RejectRequest(415)
             elif b"charset" in value.lower() and _charset(value) not in _CHARSETS:
-                raise Refusal(415)
+                raise RejectRequest(415)
         if size > _MAX_HEADER_BYTES:
-            raise Refusal(431)
+            raise RejectRequest(431)
         if hosts != 1 and scope.get("http_version") == "1.1":  # RFC 9112 section 3.2
-            raise Refusal(400)
+            raise RejectRequest(400)
         return has_body
 
     def _check_length(self, content_length: bytes) -> None:
         if not content_length.isdigit():
-            raise Refusal(400)
+            raise RejectRequest(400)
         if len(content_length) > _MAX_DIGITS or int(content_length) > self._max_body_bytes:
-            raise Refusal(413)
+            raise RejectRequest(413)
 
     async def read_body(self, receive: Receive) -> Receive:
         """Wait for all of the body, and give what receives it anew.
 
-        Raises Refusal, and ClientDisconnect when the client has gone.
+        Raises RejectRequest, and ClientDisconnect when the client has gone.
         """
         body = bytearray()
         more = True
@@ -96,11 +96,11 @@ class RequestLimits:
                     body += chunk
                     self._arriving_bytes += len(chunk)
                     if len(body) > self._max_body_bytes:
-                        raise Refusal(413)
+                        raise RejectRequest(413)
                     if self._arriving_bytes > _MAX_BODIES * self._max_body_bytes:
-                        raise Refusal(503)
+                        raise RejectRequest(503)
         except TimeoutError:
-            raise Refusal(408) from None
+            raise RejectRequest(408) from None
         finally:
             self._arriving_bytes -= len(body)
         return _once(bytes(body), receive)
@@ -122,7 +122,7 @@ def _once(body: bytes, receive: Receive) -> Receive:
     return receive_body_first
 
 
-async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
+async def reject(status: int, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a client that may be sending still. If the connection were closed at once, the client
     would not read the answer (RFC 9112 section 9.6).
     """

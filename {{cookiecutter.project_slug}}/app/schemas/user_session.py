@@ -4,7 +4,7 @@ from uuid import UUID
 from app.schemas.base import ResponseSchema
 
 
-class LoginRead(ResponseSchema):
+class UserSessionRead(ResponseSchema):
     id: UUID
     created_at: datetime
     last_used_at: datetime

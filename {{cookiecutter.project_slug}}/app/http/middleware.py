@@ -19,12 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api.errors import http_problem_response, internal_error_response, unavailable_response
-from app.api.limits import Refusal, RequestLimits, refuse
 from app.core.config import Settings
 from app.core.exceptions import UnavailableError
 from app.core.logging import request_id_var
-from app.core.shutdown import Shutdown
+from app.http.limits import RejectRequest, RequestLimits, reject
+from app.http.problems import http_problem_response, internal_error_response, unavailable_response
+from app.http.shutdown import Shutdown
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -78,7 +78,7 @@ class RequestMiddleware:
 
     The request gets an id, the response its common headers, and the log one line for both.
 
-    What breaks a limit is refused (app/api/limits.py). At most *max_concurrent_requests* are worked on
+    What breaks a limit is refused (app/http/limits.py). At most *max_concurrent_requests* are worked on
     at a time; the others wait for a moment, in order. A request counts from when its body has arrived
     until its answer begins: slow clients and streams take nobody's turn.
 
@@ -174,8 +174,8 @@ def _request_id(offered: bytes | None) -> str:
 
 
 def _answer(error: Exception, scope: Scope) -> ASGIApp:
-    if isinstance(error, Refusal):
-        return partial(refuse, error.status)
+    if isinstance(error, RejectRequest):
+        return partial(reject, error.status)
     if isinstance(error, UnavailableError):
         # All of the request has been read, so the connection can stay open. Under load, a new one
         # would wait for seconds to be accepted.

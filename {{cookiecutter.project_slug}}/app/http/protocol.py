@@ -10,7 +10,7 @@ from uvicorn import Server
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.errors import HTTP_PROBLEMS
+from app.http.problems import HTTP_PROBLEMS
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def prepare_server(server: Server | None) -> None:
     else:
         logger.warning("Heads of requests have no limit: only with httptools, uvicorn's default")
     # uvicorn lets every peer on loopback say who the client is, and anybody may stand behind those.
-    # Whom to believe is a setting: app/api/middleware.py.
+    # Whom to believe is a setting: app/http/middleware.py.
     if isinstance(config.loaded_app, ProxyHeadersMiddleware):
         config.loaded_app = config.loaded_app.app
         if config.forwarded_allow_ips != UVICORN_TRUSTS:

@@ -8,15 +8,15 @@ from app.db.base import Base, utc_now
 from app.models.user import User
 
 
-class Login(Base):
+class UserSession(Base):
     """One sign-in on one device. Access and refresh tokens belong to it and end with it."""
 
-    __tablename__ = "logins"
+    __tablename__ = "user_sessions"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     user: Mapped[User] = relationship(lazy="raise")
     last_used_at: Mapped[datetime] = mapped_column(default=utc_now)
-    ended_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
     user_agent: Mapped[str | None] = mapped_column(String(400))
     ip_address: Mapped[str | None] = mapped_column(String(45))
 
@@ -26,7 +26,9 @@ class RefreshToken(Base):
 
     __tablename__ = "refresh_tokens"
 
-    login_id: Mapped[UUID] = mapped_column(ForeignKey("logins.id", ondelete="CASCADE"), index=True)
+    user_session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("user_sessions.id", ondelete="CASCADE"), index=True
+    )
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("is_superuser", sa.Boolean(), nullable=False),
         sa.Column("is_verified", sa.Boolean(), nullable=False),
-        sa.Column("stamp", sa.Uuid(), nullable=False),
+        sa.Column("security_stamp", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("email = lower(email)", name=op.f("ck_users_email_lowercase")),
@@ -39,52 +39,57 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "logins",
+        "user_sessions",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("user_agent", sa.String(length=400), nullable=True),
         sa.Column("ip_address", sa.String(length=45), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_logins_user_id_users"), ondelete="CASCADE"
+            ["user_id"],
+            ["users.id"],
+            name=op.f("fk_user_sessions_user_id_users"),
+            ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_logins")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_user_sessions")),
     )
-    with op.batch_alter_table("logins", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_logins_user_id"), ["user_id"], unique=False)
+    with op.batch_alter_table("user_sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_user_sessions_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "refresh_tokens",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("login_id", sa.Uuid(), nullable=False),
+        sa.Column("user_session_id", sa.Uuid(), nullable=False),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["login_id"],
-            ["logins.id"],
-            name=op.f("fk_refresh_tokens_login_id_logins"),
+            ["user_session_id"],
+            ["user_sessions.id"],
+            name=op.f("fk_refresh_tokens_user_session_id_user_sessions"),
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
     )
     with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_refresh_tokens_login_id"), ["login_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_refresh_tokens_user_session_id"), ["user_session_id"], unique=False
+        )
 
 
 def downgrade() -> None:
     with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_refresh_tokens_login_id"))
+        batch_op.drop_index(batch_op.f("ix_refresh_tokens_user_session_id"))
 
     op.drop_table("refresh_tokens")
-    with op.batch_alter_table("logins", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_logins_user_id"))
+    with op.batch_alter_table("user_sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
 
-    op.drop_table("logins")
+    op.drop_table("user_sessions")
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_users_created_at_id"))
 
