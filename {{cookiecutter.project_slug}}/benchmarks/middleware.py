@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from sqlalchemy import make_url
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from app.application import create_app
 from app.core.config import get_settings
-from app.main import create_app
 from tests.service import Service, running_service
 
 HEAD = (

@@ -16,13 +16,14 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy import URL
 
+from app.application import create_app
 from app.core.config import Settings
 from app.db.base import Base
 from app.db.local import local_database
 from app.db.session import Database, make_engine
-from app.main import create_app, lifespan
+from app.dependencies.resources import Resources, open_resources
 from app.models.user import User
-from tests.support import Mailbox, TestSettings, alembic, bearer, log_in, sign_up
+from tests.support import LifespanState, Mailbox, TestSettings, alembic, bearer, log_in, sign_up
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,6 +116,13 @@ def settings(
     return TestSettings(**(values | settings_values))
 
 
+@pytest.fixture
+async def resources(settings: Settings, database: Database) -> AsyncIterator[Resources]:
+    """What the application has open during this test."""
+    async with open_resources(settings) as resources:
+        yield resources
+
+
 @pytest.fixture(scope="session")
 def apps() -> dict[str, FastAPI]:
     """The applications so far. The first requests to a new one take longer than most tests."""
@@ -125,22 +133,22 @@ def apps() -> dict[str, FastAPI]:
 async def app(
     settings: Settings,
     settings_values: dict[str, Any],
-    database: Database,
+    resources: Resources,
     apps: dict[str, FastAPI],
 ) -> AsyncIterator[FastAPI]:
-    """The application, started for this test. What the test adds to it is gone with the test."""
+    """The application, as if a server had started it. Routes that a test adds go with the test."""
     key = repr(settings_values)
     if key not in apps:
         apps[key] = create_app(settings)
     app = apps[key]
-    app.state.settings = settings
-    routes = list(app.routes)
-    async with lifespan(app):
-        yield app
+    routes, middleware = list(app.routes), list(app.user_middleware)
+    app.add_middleware(LifespanState, {"resources": resources})
+    yield app
     app.router.routes[:] = routes
+    app.user_middleware[:] = middleware
     app.dependency_overrides.clear()
     app.openapi_schema = None
-    app.middleware_stack = None  # made anew for the next test: the slots of requests are in there
+    app.middleware_stack = None  # the next test gets its own, with all request slots free
 
 
 @pytest.fixture

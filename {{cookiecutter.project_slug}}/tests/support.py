@@ -13,9 +13,9 @@ import httpx2
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alembic import command
 from alembic.config import Config
-from fastapi import FastAPI
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import URL, Connection, event
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import ROOT, Settings
 from app.core.cursor import Position
@@ -54,6 +54,18 @@ class TestSettings(Settings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+
+class LifespanState:
+    """Middleware that gives requests the state that a server keeps from the application's start."""
+
+    def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = dict(self._state)
+        await self._app(scope, receive, send)
 
 
 def alembic(url: URL, action: str, *arguments: str) -> None:
@@ -144,14 +156,14 @@ def without_request_id(response: httpx2.Response) -> tuple[int, dict[str, str], 
 
 
 @contextmanager
-def statements(app: FastAPI) -> Iterator[list[str]]:
-    """Give a list of the SQL statements that the application executes in this block."""
+def statements(database: Database) -> Iterator[list[str]]:
+    """List the SQL statements that are executed on *database* in this block."""
     executed: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         executed.append(statement)
 
-    engine = app.state.database.engine.sync_engine
+    engine = database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     yield executed
     event.remove(engine, "before_cursor_execute", note)

@@ -1,35 +1,18 @@
-import gc
 import inspect
+import subprocess
+import sys
 from collections.abc import Iterator
 
-import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
-from pydantic import SecretStr
 
-from app import main
-from app.core.config import Environment
-from tests.service import SECRET_KEY
-from tests.support import TestSettings
+from app.core.config import ROOT
 
 
-def test_app_is_made_when_a_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    configured = []
-    settings = TestSettings(environment=Environment.TEST, secret_key=SecretStr(SECRET_KEY))
-    monkeypatch.setattr(main, "get_settings", lambda: settings)
-    monkeypatch.setattr(main, "configure_logging", lambda *values: configured.append(values))
-    assert main.app is main.app
-    assert main.app.state.settings is settings
-    assert configured == [("INFO", "console")]
-    assert gc.get_freeze_count() > 0
-    gc.unfreeze()
-    main._app.cache_clear()
-
-
-def test_nothing_else_is_made() -> None:
-    with pytest.raises(AttributeError):
-        main.nothing  # noqa: B018 -- the access is the test
+def test_importing_create_app_reads_no_settings() -> None:
+    code = "import app.application, app.core.config as c; assert not c.get_settings.cache_info().misses"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def dependencies(dependant: Dependant) -> Iterator[Dependant]:

@@ -107,6 +107,10 @@ class Settings(BaseSettings):
     # Production unless said otherwise: a forgotten variable must not open what development allows.
     environment: Environment = Environment.PRODUCTION
 
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    web_concurrency: int = Field(default=1, ge=1)
+
     database_url: DatabaseURL | None = None
     database_pool_size: int = Field(default=15, ge=1)
     database_pool_timeout: float = Field(default=0.5, gt=0)

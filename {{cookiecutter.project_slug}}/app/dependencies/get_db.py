@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.exceptions import AppError
 from app.db.errors import translate_db_error
 from app.db.session import Database
+from app.dependencies.resources import ResourcesDep
 
 _SAFE_METHODS = {"GET", "HEAD"}
 
 
-async def get_database(connection: HTTPConnection) -> Database:
-    database: Database = connection.app.state.database
-    return database
+async def get_database(resources: ResourcesDep) -> Database:
+    return resources.database
 
 
 DatabaseDep = Annotated[Database, Depends(get_database)]

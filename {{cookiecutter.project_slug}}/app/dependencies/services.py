@@ -3,30 +3,29 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends
-from fastapi.requests import HTTPConnection
 
 from app.core.passwords import PasswordHasher
 from app.dependencies.get_db import DatabaseDep, SessionDep
+from app.dependencies.resources import ResourcesDep
 from app.dependencies.settings import SettingsDep
-from app.http.shutdown import Shutdown
+from app.http.shutdown import shutdown
 from app.services.account_service import AccountService, SendMail
 from app.services.auth_service import AuthService
 from app.services.health_service import HealthService
 from app.services.user_service import UserService
-from app.utils.email import Mail, Mailer
+from app.utils.email import Mail
 from app.utils.rate_limit import RateLimits
 
 logger = logging.getLogger(__name__)
 
 
-async def get_hashing(connection: HTTPConnection) -> PasswordHasher:
-    hashing: PasswordHasher = connection.app.state.hashing
-    return hashing
+async def get_hashing(resources: ResourcesDep) -> PasswordHasher:
+    return resources.password_hasher
 
 
-async def get_send_mail(connection: HTTPConnection, background_tasks: BackgroundTasks) -> SendMail:
+async def get_send_mail(resources: ResourcesDep, background_tasks: BackgroundTasks) -> SendMail:
     """Background tasks run after the commit, and not at all if it failed. The mailer returns at once."""
-    mailer: Mailer = connection.app.state.mailer
+    mailer = resources.mailer
 
     async def send(make_mail: Callable[[], Awaitable[Mail | None]]) -> None:
         try:
@@ -41,9 +40,8 @@ async def get_send_mail(connection: HTTPConnection, background_tasks: Background
     return lambda make_mail: background_tasks.add_task(send, make_mail)
 
 
-async def get_rate_limits(connection: HTTPConnection) -> RateLimits:
-    rate_limits: RateLimits = connection.app.state.rate_limits
-    return rate_limits
+async def get_rate_limits(resources: ResourcesDep) -> RateLimits:
+    return resources.rate_limits
 
 
 HashingDep = Annotated[PasswordHasher, Depends(get_hashing)]
@@ -51,8 +49,7 @@ SendMailDep = Annotated[SendMail, Depends(get_send_mail)]
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
-async def get_health_service(connection: HTTPConnection, session: SessionDep) -> HealthService:
-    shutdown: Shutdown = connection.app.state.shutdown
+async def get_health_service(session: SessionDep) -> HealthService:
     return HealthService(session, is_stopping=shutdown.begun)
 
 

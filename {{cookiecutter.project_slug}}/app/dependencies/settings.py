@@ -1,14 +1,13 @@
 from typing import Annotated
 
 from fastapi import Depends
-from fastapi.requests import HTTPConnection
 
 from app.core.config import Settings
+from app.dependencies.resources import ResourcesDep
 
 
-async def get_app_settings(connection: HTTPConnection) -> Settings:
-    settings: Settings = connection.app.state.settings
-    return settings
+async def get_app_settings(resources: ResourcesDep) -> Settings:
+    return resources.settings
 
 
 SettingsDep = Annotated[Settings, Depends(get_app_settings)]

@@ -24,7 +24,7 @@ from app.core.exceptions import UnavailableError
 from app.core.logging import request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
 from app.http.problems import http_problem_response, internal_error_response, unavailable_response
-from app.http.shutdown import Shutdown
+from app.http.shutdown import shutdown
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -86,11 +86,10 @@ class RequestMiddleware:
     this, where answers would get no headers.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, shutdown: Shutdown) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         # What is answered here needs the headers of CORS just as what the application answers.
         self.with_cors = _with_cors(settings)
         self.app = _with_client_address(settings)(self.with_cors(app))
-        self.shutdown = shutdown
         self.limits = RequestLimits(settings)
         self.slots = anyio.Semaphore(settings.max_concurrent_requests, fast_acquire=True)
 
@@ -156,7 +155,7 @@ class RequestMiddleware:
             headers.append(_NO_STORE)
         headers.append(_NO_SNIFFING)
         headers.append((b"x-request-id", request_id.encode()))
-        if self.shutdown.begun:
+        if shutdown.begun:
             # The next request of this client shall find another process.
             headers.append((b"connection", b"close"))
 

@@ -2,25 +2,18 @@
 
 import asyncio
 import json
-import logging
 from http import HTTPStatus
 
 from uuid_utils import uuid7
-from uvicorn import Server
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.http.problems import HTTP_PROBLEMS
-
-logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 128 * 1024
 # What httptools takes apart.
 MAX_URL_BYTES = 65_535
 HEAD_SECONDS = 10
 WRITE_SECONDS = 30
-# Unless it is told otherwise, by an option or by FORWARDED_ALLOW_IPS.
-UVICORN_TRUSTS = "127.0.0.1,::1"
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -160,22 +153,3 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         self.transport.write((head + body).encode())
         self.transport.close()
-
-
-def prepare_server(server: Server | None) -> None:
-    """For a server that is just starting: it takes what its configuration has when the application
-    is ready.
-    """
-    if server is None:
-        return
-    config = server.config
-    if config.http_protocol_class is HttpToolsProtocol:
-        config.http_protocol_class = LimitedProtocol
-    else:
-        logger.warning("Heads of requests have no limit: only with httptools, uvicorn's default")
-    # uvicorn lets every peer on loopback say who the client is, and anybody may stand behind those.
-    # Whom to believe is a setting: app/http/middleware.py.
-    if isinstance(config.loaded_app, ProxyHeadersMiddleware):
-        config.loaded_app = config.loaded_app.app
-        if config.forwarded_allow_ips != UVICORN_TRUSTS:
-            logger.warning("--forwarded-allow-ips does nothing here: set TRUSTED_PROXIES instead")

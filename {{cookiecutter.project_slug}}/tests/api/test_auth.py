@@ -18,7 +18,7 @@ from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import func, select, update
+from sqlalchemy import QueuePool, func, select, update
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,6 +28,7 @@ from app.core.security import hash_password, hmac_sha256, needs_rehash, verify_p
 from app.crud.user import lock_user, replace_hash
 from app.db.base import utc_now
 from app.db.session import Database
+from app.dependencies.resources import Resources
 from app.models import RefreshToken, User, UserSession
 from app.services import auth_service
 from tests.service import SECRET_KEY
@@ -165,7 +166,7 @@ async def test_long_password_is_not_normalised(
 
 
 async def test_event_loop_is_free_while_many_hash(
-    client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, lock = threading.Event(), threading.Lock()
     hashing = most = 0
@@ -187,7 +188,7 @@ async def test_event_loop_is_free_while_many_hash(
         )
         for n in range(40)
     ]
-    threads = app.state.hashing._executor._max_workers
+    threads = resources.password_hasher._executor._max_workers
     try:
         await wait_until(lambda: hashing == threads)
         for _ in range(20):
@@ -201,9 +202,9 @@ async def test_event_loop_is_free_while_many_hash(
 
 
 async def test_logins_do_not_wait_one_after_another_for_a_database_that_is_away(
-    client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns: CapacityLimiter = app.state.hashing._slots
+    turns: CapacityLimiter = resources.password_hasher._slots
     asked = []
 
     async def find_user_by_email(_session: AsyncSession, email: str) -> None:
@@ -408,11 +409,11 @@ async def test_login_stays_while_it_is_used_but_not_for_ever(
 
 
 async def test_new_secret_key_ends_every_login(
-    client: httpx2.AsyncClient, user: dict[str, Any], app: FastAPI
+    resources: Resources, client: httpx2.AsyncClient, user: dict[str, Any], app: FastAPI
 ) -> None:
     tokens = await log_in(client, user["email"])
     other = SecretStr("another key for tests that signs nothing")
-    app.state.settings = app.state.settings.model_copy(update={"secret_key": other})
+    resources.settings = resources.settings.model_copy(update={"secret_key": other})
     assert not await is_signed_in(client, tokens)
     assert not await can_refresh(client, tokens)
 
@@ -505,12 +506,12 @@ async def test_logout_ends_this_login_only(
 
 
 async def test_authentication_is_one_query(
-    client: httpx2.AsyncClient, user_headers: dict[str, str], app: FastAPI
+    client: httpx2.AsyncClient, user_headers: dict[str, str], resources: Resources
 ) -> None:
-    with statements(app) as executed:
+    with statements(resources.database) as executed:
         assert (await client.get(ME, headers=user_headers)).status_code == 200
     assert len(executed) == 1
-    with statements(app) as executed:
+    with statements(resources.database) as executed:
         assert (await client.get(f"{ME}/sessions", headers=user_headers)).status_code == 200
     assert len(executed) == 2
 
@@ -638,17 +639,21 @@ async def test_refused_password_change(
 
 
 async def test_who_waits_for_hashing_holds_no_connection(
-    app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str], mailbox: Mailbox
+    resources: Resources,
+    app: FastAPI,
+    client: httpx2.AsyncClient,
+    user_headers: dict[str, str],
+    mailbox: Mailbox,
 ) -> None:
     account = {"email": "ada@example.com", "password": PASSWORD}
     token = await token_for(client, mailbox, account["email"], "password-reset")
     form = {"username": account["email"], "password": PASSWORD}
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     reset = {"token": token, "new_password": NEW_PASSWORD}
-    turns: CapacityLimiter = app.state.hashing._slots
+    turns: CapacityLimiter = resources.password_hasher._slots
     async with asyncio.TaskGroup() as tasks, AsyncExitStack() as others:
         for _ in range(int(turns.total_tokens)):
-            await others.enter_async_context(app.state.hashing.slot())
+            await others.enter_async_context(resources.password_hasher.slot())
         for request in (
             client.post(f"{AUTH}/token", data=form),
             client.post(f"{ME}/password", json=change, headers=user_headers),
@@ -657,7 +662,8 @@ async def test_who_waits_for_hashing_holds_no_connection(
         ):
             tasks.create_task(request)
         await wait_until(lambda: turns.statistics().tasks_waiting == 4)
-        pool = app.state.database.engine.pool
+        pool = resources.database.engine.sync_engine.pool
+        assert isinstance(pool, QueuePool)
         assert pool.checkedout() == 0
 
 

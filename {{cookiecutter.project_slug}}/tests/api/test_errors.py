@@ -9,12 +9,13 @@ import httpx2
 import pytest
 from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.responses import HTMLResponse, StreamingResponse
-from sqlalchemy import insert, select, update
+from sqlalchemy import QueuePool, insert, select, update
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.application import create_app
 from app.core.config import Settings
 from app.dependencies.get_db import SessionDep
-from app.main import create_app, lifespan
+from app.dependencies.resources import Resources
 from app.models import User, UserSession
 from tests.support import AUTH, ME, PASSWORD, USERS, sign_up
 
@@ -458,10 +459,7 @@ async def test_bug_in_middleware(settings: Settings) -> None:
     app.add_middleware(Broken)
     app.user_middleware.append(app.user_middleware.pop(0))  # innermost, where one is added by hand
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-    async with (
-        lifespan(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-    ):
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         assert_problem(await client.get("/livez"), 500, "internal-error")
 
 
@@ -593,7 +591,7 @@ async def test_middleware_lets_other_protocols_pass(app: FastAPI) -> None:
 
 
 @pytest.fixture
-async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
+async def open_stream(resources: Resources, app: FastAPI) -> AsyncIterator[OpenStream]:
     """Begin a request, of HTTP or of WebSocket, whose answer goes on until the end of the test."""
     release = asyncio.Event()
 
@@ -610,7 +608,7 @@ async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
     @app.websocket("/socket")
     async def socket(websocket: WebSocket) -> None:
         await websocket.accept()
-        async with app.state.database.session() as session:
+        async with resources.database.session() as session:
             await session.execute(select(1))
         await websocket.send_text("half")
         await release.wait()
@@ -638,10 +636,16 @@ async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
 @pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 5}])
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 async def test_streams_hold_no_connection(
-    app: FastAPI, client: httpx2.AsyncClient, open_stream: OpenStream, kind: str
+    resources: Resources,
+    app: FastAPI,
+    client: httpx2.AsyncClient,
+    open_stream: OpenStream,
+    kind: str,
 ) -> None:
     streams = [await open_stream(kind) for _ in range(10)]  # the pool has 5
-    assert app.state.database.engine.pool.checkedout() == 0
+    pool = resources.database.engine.sync_engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedout() == 0
     await sign_up(client, "ada@example.com")
     assert not any(stream.done() for stream in streams)
 

@@ -10,6 +10,8 @@ from sqlalchemy import select, text
 
 from app.core.security import encode_access_token
 from app.db.session import Database
+from app.dependencies.resources import Resources
+from app.http.shutdown import shutdown
 from app.services.health_service import head_revision
 
 # A port that nobody listens on.
@@ -24,10 +26,12 @@ async def test_alive_and_ready(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("settings_values", [{"database_url": NO_DATABASE}])
-async def test_database_down(app: FastAPI, client: httpx2.AsyncClient) -> None:
+async def test_database_down(
+    resources: Resources, app: FastAPI, client: httpx2.AsyncClient
+) -> None:
     assert (await client.get("/livez")).status_code == 200
     token = encode_access_token(
-        app.state.settings.secret_key.get_secret_value(),
+        resources.settings.secret_key.get_secret_value(),
         user_id=uuid4(),
         user_session_id=uuid4(),
         lifetime=timedelta(minutes=1),
@@ -40,12 +44,12 @@ async def test_database_down(app: FastAPI, client: httpx2.AsyncClient) -> None:
 
 
 async def test_database_that_does_not_answer_in_time(
-    app: FastAPI, client: httpx2.AsyncClient
+    resources: Resources, app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
     """Here it has no connection left, and requests may wait for one for 30 s."""
     async with AsyncExitStack() as sessions:
-        for _ in range(app.state.settings.database_pool_size):
-            session = await sessions.enter_async_context(app.state.database.read_session())
+        for _ in range(resources.settings.database_pool_size):
+            session = await sessions.enter_async_context(resources.database.read_session())
             await session.execute(select(1))
         started = time.monotonic()
         response = await client.get("/readyz")
@@ -57,7 +61,7 @@ async def test_database_that_does_not_answer_in_time(
 async def test_stopping(
     app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.shutdown, "begun", True)
+    monkeypatch.setattr(shutdown, "begun", True)
     response = await client.get("/readyz")
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from app.db.session import Database
+from app.dependencies.resources import Resources
 from app.models import User
 from app.services import account_service
 from tests.support import (
@@ -246,7 +247,12 @@ async def test_used_verification_stays_used(
 
 @BOTH
 async def test_unknown_address_gets_the_same_answer_and_no_mail(
-    client: httpx2.AsyncClient, user: dict[str, Any], mailbox: Mailbox, app: FastAPI, path: str
+    resources: Resources,
+    client: httpx2.AsyncClient,
+    user: dict[str, Any],
+    mailbox: Mailbox,
+    app: FastAPI,
+    path: str,
 ) -> None:
     answers = []
     for address in (user["email"], "nobody@example.com"):
@@ -254,5 +260,5 @@ async def test_unknown_address_gets_the_same_answer_and_no_mail(
         answers.append(without_request_id(response))
     known, unknown = answers
     assert known == unknown
-    await app.state.mailer.close()
+    await resources.mailer.close()
     assert {message["To"] for message in mailbox.messages} == {"ada@example.com"}

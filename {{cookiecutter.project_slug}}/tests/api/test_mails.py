@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.core.config import Settings
 from app.core.logging import request_id_var
 from app.db.session import Database
+from app.dependencies.resources import Resources
 from app.models import User
 from app.services import account_service
 from app.utils import email
@@ -32,6 +33,7 @@ from tests.support import AUTH, PASSWORD, USERS, Mailbox, TestSettings, sign_up
     ],
 )
 async def test_account_that_has_no_use_for_a_mail(
+    resources: Resources,
     client: httpx2.AsyncClient,
     user: dict[str, Any],
     mailbox: Mailbox,
@@ -44,7 +46,7 @@ async def test_account_that_has_no_use_for_a_mail(
         await session.execute(update(User).values(**change))
     response = await client.post(f"{AUTH}/{path}/request", json={"email": user["email"]})
     assert response.status_code == 202
-    await app.state.mailer.close()
+    await resources.mailer.close()
     assert len(mailbox.messages) == 1  # the one after the sign-up
 
 
@@ -88,7 +90,11 @@ async def test_mail_that_cannot_be_made_is_logged(
 
 
 async def test_mail_is_sent_after_the_commit(
-    client: httpx2.AsyncClient, app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+    resources: Resources,
+    client: httpx2.AsyncClient,
+    app: FastAPI,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stored = []
 
@@ -96,19 +102,19 @@ async def test_mail_is_sent_after_the_commit(
         async with database.read_session() as session:
             stored.append(await session.scalar(select(User.email).where(User.email == mail.to)))
 
-    monkeypatch.setattr(app.state.mailer, "send", send)
+    monkeypatch.setattr(resources.mailer, "send", send)
     await sign_up(client, "ada@example.com")
     assert stored == ["ada@example.com"]
 
 
 async def test_failed_commit_sends_no_mail(
-    client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def commit(_session: AsyncSession) -> None:
         raise ConnectionError
 
     sent: list[Mail] = []
-    monkeypatch.setattr(app.state.mailer, "send", sent.append)
+    monkeypatch.setattr(resources.mailer, "send", sent.append)
     monkeypatch.setattr(AsyncSession, "commit", commit)
     body = {"email": "ada@example.com", "password": PASSWORD}
     assert (await client.post(USERS, json=body)).status_code == 503
@@ -137,6 +143,7 @@ def lines() -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 @pytest.mark.parametrize("accepts", [True, False])
 async def test_smtp_server_that_does_not_answer_delays_no_request(
+    resources: Resources,
     client: httpx2.AsyncClient,
     app: FastAPI,
     settings: Settings,
@@ -151,8 +158,8 @@ async def test_smtp_server_that_does_not_answer_delays_no_request(
             server.listen()
             monkeypatch.setattr(email, "SHUTDOWN_GRACE_SECONDS", 0.05)
         values = settings.model_dump() | {"smtp_port": server.getsockname()[1]}
-        await app.state.mailer.close()
-        app.state.mailer = Mailer(TestSettings(**values), retry_delays=(0,))
+        await resources.mailer.close()
+        resources.mailer = Mailer(TestSettings(**values), retry_delays=(0,))
         # The test's client waits for background tasks as well.
         async with asyncio.timeout(2):
             response = await client.post(
@@ -161,7 +168,7 @@ async def test_smtp_server_that_does_not_answer_delays_no_request(
                 headers={"X-Request-ID": "asked-by-ada"},
             )
         assert response.status_code == 202
-        await app.state.mailer.close()
+        await resources.mailer.close()
     assert lines[-1][1]["levelno"] == logging.ERROR
     assert lines[-1][1]["reason"] == ("CancelledError" if accepts else "SMTPConnectError")
     assert {request_id for request_id, _ in lines} == {"asked-by-ada"}

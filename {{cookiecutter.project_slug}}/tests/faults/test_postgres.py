@@ -22,6 +22,7 @@ from app.db import local_postgres as module
 from app.db.local_postgres import local_postgres
 from app.db.session import CONNECT_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS, Database
 from app.dependencies.get_db import SessionDep
+from app.dependencies.resources import Resources
 from app.models import User
 from tests.support import PASSWORD, alembic, sign_up
 
@@ -226,9 +227,9 @@ async def test_connections_terminated(
 
 @pytest.mark.parametrize("settings_values", [AS_IN_PRODUCTION | {"rate_limit_enabled": False}])
 async def test_pool_exhausted(
-    app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str]
+    resources: Resources, app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str]
 ) -> None:
-    database: Database = app.state.database
+    database: Database = resources.database
     async with asyncio.TaskGroup() as tasks:
         release = asyncio.Event()
 
@@ -237,7 +238,7 @@ async def test_pool_exhausted(
                 await session.execute(text("SELECT 1"))
                 await release.wait()
 
-        for _ in range(app.state.settings.database_pool_size):
+        for _ in range(resources.settings.database_pool_size):
             tasks.create_task(hold())
         await asyncio.sleep(0.2)
         await assert_all_unavailable(client, user_headers)
@@ -257,9 +258,13 @@ async def test_query_that_hangs(
 
 
 async def test_max_connections_reached(
-    app: FastAPI, client: httpx2.AsyncClient, user_headers: dict[str, str], server: Server
+    resources: Resources,
+    app: FastAPI,
+    client: httpx2.AsyncClient,
+    user_headers: dict[str, str],
+    server: Server,
 ) -> None:
-    database: Database = app.state.database
+    database: Database = resources.database
     await database.engine.dispose()
     others = []
     try:
@@ -322,9 +327,9 @@ async def test_server_that_stops_answering_in_a_statement(
     await assert_works(client, user_headers)
 
 
-async def test_limits_of_a_connection(app: FastAPI) -> None:
+async def test_limits_of_a_connection(resources: Resources, app: FastAPI) -> None:
     """The server ends by itself what a service has left behind that was killed."""
-    async with app.state.database.read_session() as session:
+    async with resources.database.read_session() as session:
         connection = await session.connection()
         for name, expected in {
             "statement_timeout": "1s",

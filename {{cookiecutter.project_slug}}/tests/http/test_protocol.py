@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
-from uvicorn import Config, Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn import Config
 from uvicorn.server import ServerState
 
 from app.http import protocol as module
-from app.http.protocol import LimitedProtocol, prepare_server
+from app.http.protocol import LimitedProtocol
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -54,8 +52,6 @@ async def port(monkeypatch: pytest.MonkeyPatch, seen: list[Scope]) -> AsyncItera
     monkeypatch.setattr(module, "HEAD_SECONDS", 0.3)
     config = Config(answer_ok, log_config=None, http="httptools")
     config.load()
-    prepare_server(Server(config))
-    assert config.http_protocol_class is LimitedProtocol
     server = await asyncio.get_running_loop().create_server(
         lambda: LimitedProtocol(config=config, server_state=ServerState(), app_state={}),
         "127.0.0.1",
@@ -233,32 +229,3 @@ async def test_loopback_is_not_believed(port: int, seen: list[Scope]) -> None:
     (scope,) = seen
     assert scope["client"][0] == "127.0.0.1"
     assert scope["scheme"] == "http"
-
-
-@pytest.mark.parametrize("variables", [{}, {"FORWARDED_ALLOW_IPS": "*"}], ids=["unset", "set"])
-def test_setting_of_uvicorn_that_does_nothing(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variables: dict[str, str]
-) -> None:
-    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    config = Config(FastAPI(), log_config=None)
-    config.load()
-    prepare_server(Server(config))
-    assert ("set TRUSTED_PROXIES instead" in caplog.text) is bool(variables)
-
-
-def test_without_headers_of_proxies() -> None:
-    config = Config(FastAPI(), log_config=None, proxy_headers=False)
-    config.load()
-    loaded_app = config.loaded_app
-    prepare_server(Server(config))
-    assert config.loaded_app is loaded_app
-
-
-def test_another_implementation_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    config = Config(FastAPI(), log_config=None, http="h11")
-    config.load()
-    prepare_server(Server(config))
-    assert config.http_protocol_class is H11Protocol
-    assert "Heads of requests have no limit" in caplog.text

@@ -27,9 +27,8 @@ def stops(server: uvicorn.Server) -> bool:
 
 
 async def test_delay(server: uvicorn.Server) -> None:
-    shutdown = Shutdown(delay=0.2, timeout=7)
-    with shutdown.on_sigterm():
-        assert server.config.timeout_graceful_shutdown == 7
+    shutdown = Shutdown()
+    with shutdown.on_sigterm(0.2):
         signal.raise_signal(signal.SIGTERM)
         assert shutdown.begun
         await asyncio.sleep(0.05)
@@ -40,31 +39,16 @@ async def test_delay(server: uvicorn.Server) -> None:
 
 
 async def test_second_signal_ends_the_delay(server: uvicorn.Server) -> None:
-    with Shutdown(delay=60, timeout=7).on_sigterm():
+    with Shutdown().on_sigterm(60):
         signal.raise_signal(signal.SIGTERM)
         assert not stops(server)
         signal.raise_signal(signal.SIGTERM)
         assert stops(server)
 
 
-async def test_no_delay_when_code_is_reloaded(
-    server: uvicorn.Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["uvicorn", "app.main:app", "--reload"])
-    with Shutdown(delay=60, timeout=7).on_sigterm():
-        signal.raise_signal(signal.SIGTERM)
-        assert stops(server)
-
-
-async def test_given_timeout_is_kept(server: uvicorn.Server) -> None:
-    server.config.timeout_graceful_shutdown = 3
-    with Shutdown(delay=1, timeout=7).on_sigterm():
-        assert server.config.timeout_graceful_shutdown == 3
-
-
 def test_other_threads_have_no_signals(server: uvicorn.Server) -> None:
     async def run() -> None:
-        with Shutdown(delay=1, timeout=7).on_sigterm():
+        with Shutdown().on_sigterm(1):
             assert signal.getsignal(signal.SIGTERM) == server.handle_exit
 
     asyncio.run(asyncio.to_thread(asyncio.run, run()))

@@ -1,0 +1,54 @@
+"""Builds the application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+from fastapi.middleware import Middleware
+
+from app.api.health import router as health_router
+from app.api.v1.router import router as v1_router
+from app.core.config import PROJECT_DESCRIPTION, PROJECT_NAME, PROJECT_VERSION, Settings
+from app.dependencies.resources import Resources, open_resources
+from app.http.docs import install_docs
+from app.http.middleware import RequestMiddleware
+from app.http.openapi import install_openapi, operation_id
+from app.http.problems import install_error_handlers
+from app.http.shutdown import shutdown
+
+
+class LifespanState(TypedDict):
+    """What every request finds in `request.state`."""
+
+    resources: Resources
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build an application that serves with *settings*. It opens nothing until it is started."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[LifespanState]:
+        async with open_resources(settings) as resources:
+            with shutdown.on_sigterm(settings.shutdown_delay):
+                yield {"resources": resources}
+
+    app = FastAPI(
+        title=PROJECT_NAME,
+        description=PROJECT_DESCRIPTION,
+        version=PROJECT_VERSION,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        docs_url=None,  # app/http/docs.py serves it from local files
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=[Middleware(RequestMiddleware, settings=settings)],
+    )
+    install_error_handlers(app)
+    install_openapi(app)
+    if settings.docs_enabled:
+        install_docs(app)
+    app.include_router(health_router)
+    app.include_router(v1_router)
+    return app

@@ -1,0 +1,51 @@
+"""Everything that the application opens when it starts and closes when it stops."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from app.core.config import Settings
+from app.core.passwords import PasswordHasher
+from app.db.session import Database
+from app.utils.email import Mailer
+from app.utils.rate_limit import RateLimits
+
+
+@dataclass(slots=True)
+class Resources:
+    settings: Settings
+    database: Database
+    password_hasher: PasswordHasher
+    mailer: Mailer
+    rate_limits: RateLimits
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    async with Database.open(settings) as database:
+        resources = Resources(
+            settings=settings,
+            database=database,
+            password_hasher=PasswordHasher(),
+            mailer=Mailer(settings),
+            rate_limits=RateLimits(settings),
+        )
+        try:
+            yield resources
+        finally:
+            await resources.mailer.close()
+            await resources.rate_limits.close()
+            resources.password_hasher.close()
+
+
+async def get_resources(connection: HTTPConnection) -> Resources:
+    # The lifespan state of ASGI: unlike `app.state`, mounted applications have it too.
+    resources: Resources = connection.state.resources
+    return resources
+
+
+ResourcesDep = Annotated[Resources, Depends(get_resources)]
