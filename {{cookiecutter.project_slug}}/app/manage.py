@@ -9,67 +9,99 @@ from contextlib import asynccontextmanager
 
 from pydantic import ValidationError
 
-from app.core.config import Settings, get_settings
-from app.core.exceptions import AppError, EmailTakenError, InvalidInputError
-from app.core.passwords import PasswordHasher
+from app.core.config import Settings, SettingsError, get_settings
+from app.core.exceptions import (
+    AppError,
+    EmailTakenError,
+    InvalidInputError,
+    NotASuperuserError,
+)
+from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.db.errors import translate_db_error
 from app.db.session import Database
 from app.schemas.types import parse_email
 from app.schemas.user import UserCreate
+from app.services.account_mail import Outbox
 from app.services.cleanup_service import CleanupService
 from app.services.user_service import UserService
+from app.utils.rate_limit import RateLimits
 
 
 @asynccontextmanager
-async def _users(settings: Settings) -> AsyncIterator[UserService]:
+async def _user_service(settings: Settings) -> AsyncIterator[UserService]:
     async with Database.open(settings) as database, database.session.begin() as session:
-        yield UserService(session, settings, PasswordHasher())
+        hasher = PasswordHasher(PasswordPolicy.from_settings(settings))
+        # Nobody sends this outbox: commands send no verification mail.
+        yield UserService(session, settings, hasher, RateLimits(settings), Outbox())
+
+
+async def create_first_superuser(settings: Settings) -> bool:
+    """Create the superuser of the settings. Return False if it exists already.
+
+    Raises SettingsError when FIRST_SUPERUSER_EMAIL or FIRST_SUPERUSER_PASSWORD is missing or
+    rejected, or the address has an account without rights.
+    """
+    email, password = settings.first_superuser_email, settings.first_superuser_password
+    if email is None or password is None:
+        raise SettingsError("FIRST_SUPERUSER_EMAIL and FIRST_SUPERUSER_PASSWORD are needed.")
+    try:
+        new = UserCreate.model_validate({"email": email, "password": password})
+        async with _user_service(settings) as users:
+            return await users.ensure_superuser(new)
+    except EmailTakenError:
+        return False  # another process was first
+    except NotASuperuserError as error:
+        raise SettingsError(f"FIRST_SUPERUSER_EMAIL: {error}") from None
+    except (ValidationError, InvalidInputError) as error:
+        problems = explain(error).items()
+        lines = [f"FIRST_SUPERUSER_{name.upper()}: {text}" for name, text in problems]
+        raise SettingsError("\n".join(lines)) from None
 
 
 async def create_superuser(settings: Settings, email: str) -> str:
     new = UserCreate.model_validate({"email": email, "password": _ask_password()})
-    async with _users(settings) as users:
+    async with _user_service(settings) as users:
         if not await users.ensure_superuser(new):
             raise EmailTakenError
     return f"{new.email} is a superuser now."
 
 
 async def make_superuser(settings: Settings, email: str) -> str:
-    async with _users(settings) as users:
+    async with _user_service(settings) as users:
         await users.make_superuser(parse_email(email) or email)
     return f"{email} is a superuser now."
 
 
 async def reset_password(settings: Settings, email: str) -> str:
     given = UserCreate.model_validate({"email": email, "password": _ask_password()})
-    async with _users(settings) as users:
+    async with _user_service(settings) as users:
         await users.set_password(given.email, given.password.get_secret_value())
-    return f"{given.email} has the new password, and every login of the account has ended."
+    return f"{given.email} has a new password, and all sessions of the account are revoked."
 
 
 async def clean_up(settings: Settings) -> str:
     async with Database.open(settings) as database:
         cleanup = CleanupService(database)
-        user_sessions = await cleanup.delete_finished_user_sessions()
-        tokens = await cleanup.delete_expired_spent_tokens()
-    return f"Deleted {user_sessions} finished sessions and {tokens} expired refresh tokens."
+        sessions = await cleanup.delete_finished_user_sessions()
+        tokens = await cleanup.delete_expired_used_tokens()
+    return f"Deleted {sessions} finished sessions and {tokens} expired refresh tokens."
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app.manage", description="Administration.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in {
-        "create-superuser": "make a new account with all rights; asks for its password",
-        "make-superuser": "give all rights to an account that exists",
-        "reset-password": "set the password of an account, and end its logins; asks for it",
+        "create-superuser": "create an account with all rights; asks for its password",
+        "make-superuser": "give all rights to an existing account",
+        "reset-password": "set the password of an account and revoke its sessions; asks for it",
     }.items():
         commands.add_parser(name, help=text).add_argument("email")
-    commands.add_parser("clean-up", help="delete finished logins; for a scheduler, once a day")
+    commands.add_parser("clean-up", help="delete finished sessions; schedule it once a day")
     return parser.parse_args(arguments)
 
 
 def _ask_password() -> str:
-    """From the terminal without showing it, or one line of standard input."""
+    """Read it from the terminal without showing it, or from one line of standard input."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("New password: ")
@@ -90,15 +122,18 @@ def _run(options: argparse.Namespace) -> str:
     return asyncio.run(actions[options.command](settings, options.email))
 
 
-def _explain(error: Exception) -> list[str]:
-    """What a person can do something about. Empty for a bug of ours."""
+def explain(error: Exception) -> dict[str, str]:
+    """Map field names to what is wrong with them, for errors that the user can fix.
+
+    The name is empty for a problem that concerns no single field; the result is empty for bugs.
+    """
     if isinstance(error, ValidationError):
         problems = error.errors(include_input=False)
-        return [f"{p['loc'][0]}: {p['msg'].removeprefix('Value error, ')}" for p in problems]
+        return {str(p["loc"][0]): p["msg"].removeprefix("Value error, ") for p in problems}
     if isinstance(error, InvalidInputError):
-        return [f"{error.field}: {error}"]
+        return {error.field: str(error)}
     known = error if isinstance(error, AppError) else translate_db_error(error)
-    return [str(known)] if known else []
+    return {"": str(known)} if known else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,9 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, EOFError):
         return 130
     except Exception as error:
-        if not (lines := _explain(error)):
+        if not (problems := explain(error)):
             raise
-        sys.stderr.writelines(f"{line}\n" for line in lines)
+        for name, text in problems.items():
+            sys.stderr.write(f"{name}: {text}\n" if name else f"{text}\n")
         return 1
     sys.stdout.write(f"{message}\n")
     return 0

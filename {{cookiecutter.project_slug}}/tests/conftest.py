@@ -7,46 +7,38 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx2
 import pytest
 from aiosmtpd.smtp import SMTP
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy import URL
 
 from app.application import create_app
 from app.core.config import Settings
 from app.db.base import Base
+from app.db.engine import make_engine
 from app.db.local import local_database
-from app.db.session import Database, make_engine
+from app.db.session import Database
 from app.dependencies.resources import Resources, open_resources
 from app.models.user import User
-from tests.support import LifespanState, Mailbox, TestSettings, alembic, bearer, log_in, sign_up
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cheap_hashing() -> Iterator[None]:
-    """Hash with parameters that protect nothing, in a fraction of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        hasher = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
-        patch.setattr("app.core.security._hasher", hasher)
-        # The passwords of tests may hold the name of this service.
-        patch.setattr("app.core.passwords.PROJECT_NAME", "Analytical Engine")
-        yield
+from tests.support import (
+    LifespanState,
+    Mailbox,
+    TestSettings,
+    UserClient,
+    alembic,
+    cheap_password_hasher,
+    client_of,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """A test machine may have other work to do."""
+    """Wait longer for the database: a test machine may have other work to do."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in (
-            "app.core.passwords._MAX_WAIT_SECONDS",
-            "app.db.session.CONNECT_TIMEOUT_SECONDS",
-            "app.db.session.PING_TIMEOUT_SECONDS",
-        ):
-            patch.setattr(name, 30)
+        patch.setattr("app.db.engine.CONNECT_TIMEOUT_SECONDS", 30)
+        patch.setattr("app.db.engine.PING_TIMEOUT_SECONDS", 30)
         yield
 
 
@@ -119,7 +111,7 @@ def settings(
 @pytest.fixture
 async def resources(settings: Settings, database: Database) -> AsyncIterator[Resources]:
     """What the application has open during this test."""
-    async with open_resources(settings) as resources:
+    async with open_resources(settings, cheap_password_hasher(settings)) as resources:
         yield resources
 
 
@@ -153,30 +145,27 @@ async def app(
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client without credentials."""
-    # Errors of the application answer 500, as they do for a real client.
-    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+    """A client that is not signed in."""
+    async with client_of(app) as client:
         yield client
 
 
 @pytest.fixture
-async def user(client: httpx2.AsyncClient) -> dict[str, Any]:
-    """A user with the address ada@example.com."""
-    return await sign_up(client, "ada@example.com")
+async def ada(app: FastAPI) -> AsyncIterator[UserClient]:
+    """Ada, a signed-in user."""
+    async with client_of(app) as client:
+        await client.sign_up("ada@example.com")
+        await client.sign_in()
+        yield client
 
 
 @pytest.fixture
-async def user_headers(client: httpx2.AsyncClient, user: dict[str, Any]) -> dict[str, str]:
-    return bearer(await log_in(client, user["email"]))
-
-
-@pytest.fixture
-async def superuser_headers(client: httpx2.AsyncClient, database: Database) -> dict[str, str]:
-    """The credentials of root@example.com, a superuser."""
-    root = await sign_up(client, "root@example.com")
-    async with database.session.begin() as session:
-        account = await session.get(User, UUID(root["id"]))
-        assert account is not None
-        account.is_superuser = True
-    return bearer(await log_in(client, root["email"]))
+async def root(app: FastAPI, database: Database) -> AsyncIterator[UserClient]:
+    """Root, a signed-in superuser."""
+    async with client_of(app) as client:
+        await client.sign_up("root@example.com")
+        async with database.session.begin() as session:
+            user = await session.get_one(User, client.user_id)
+            user.is_superuser = True
+        await client.sign_in()
+        yield client

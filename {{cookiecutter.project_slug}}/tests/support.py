@@ -4,11 +4,13 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from uuid import UUID
 
+import argon2
 import httpx2
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alembic import command
@@ -18,11 +20,11 @@ from sqlalchemy import URL, Connection, event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import ROOT, Settings
-from app.core.cursor import Position
+from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.crud.user import list_users
-from app.db.session import Database, make_migration_engine
-from app.models import User
-from app.schemas.user import UserListParams, UserSort
+from app.db.engine import make_migration_engine
+from app.db.session import Database
+from app.schemas.user import UserListParams
 
 AUTH = "/api/v1/auth"
 USERS = "/api/v1/users"
@@ -54,6 +56,14 @@ class TestSettings(Settings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+
+def cheap_password_hasher(settings: Settings, **arguments: Any) -> PasswordHasher:
+    """Hash with parameters that protect nothing, in a fraction of the time."""
+    # The passwords of tests may contain the name of this service.
+    policy = replace(PasswordPolicy.from_settings(settings), service_name="Analytical Engine")
+    argon2_hasher = argon2.PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
+    return PasswordHasher(policy, argon2_hasher, **{"max_wait": 30, **arguments})
 
 
 class LifespanState:
@@ -117,20 +127,75 @@ def token_in(message: EmailMessage) -> str:
     return match[1]
 
 
-async def sign_up(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
-    response = await client.post(USERS, json={"email": email, "password": PASSWORD})
-    assert response.status_code == 201, response.text
-    user: dict[str, Any] = response.json()
-    return user
+class UserClient(httpx2.AsyncClient):
+    """A client that can sign up and sign in. Once it has, its requests carry the access token."""
+
+    user: dict[str, Any]
+    tokens: dict[str, Any]
+
+    @property
+    def user_id(self) -> UUID:
+        return UUID(self.user["id"])
+
+    @property
+    def email(self) -> str:
+        email: str = self.user["email"]
+        return email
+
+    async def sign_up(self, email: str, password: str = PASSWORD) -> None:
+        response = await self.post(USERS, json={"email": email, "password": password})
+        assert response.status_code == 201, response.text
+        self.user = response.json()
+
+    async def sign_in(self, password: str = PASSWORD) -> None:
+        form = {"username": self.email, "password": password}
+        response = await self.post(f"{AUTH}/token", data=form)
+        assert response.status_code == 200, response.text
+        self.tokens = response.json()
+        self.headers["Authorization"] = f"Bearer {self.tokens['access_token']}"
+
+    async def is_signed_in(self) -> bool:
+        """Tell whether the access token works."""
+        response = await self.get(ME)
+        assert response.status_code in {200, 401}, response.text
+        return response.status_code == 200
+
+    async def can_refresh(self) -> bool:
+        """Tell whether the refresh token works, which consumes it."""
+        body = {"refresh_token": self.tokens["refresh_token"]}
+        response = await self.post(f"{AUTH}/refresh", json=body)
+        assert response.status_code in {200, 401}, response.text
+        return response.status_code == 200
 
 
-async def log_in(
-    client: httpx2.AsyncClient, email: str, password: str = PASSWORD
+def client_of(app: ASGIApp, address: str = "127.0.0.1") -> UserClient:
+    """Make a client of the application that connects from *address*."""
+    # Errors of the application answer 500, as they do for a real client.
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=(address, 50000))
+    return UserClient(transport=transport, base_url="http://test")
+
+
+def assert_problem(
+    response: httpx2.Response, status: int, slug: str, *, detail: str | None = None
 ) -> dict[str, Any]:
-    response = await client.post(f"{AUTH}/token", data={"username": email, "password": password})
-    assert response.status_code == 200, response.text
-    tokens: dict[str, Any] = response.json()
-    return tokens
+    """Assert that the response is this problem (RFC 9457), and return its body."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["type"] == f"/problems/{slug}"
+    assert problem["status"] == status
+    assert problem["instance"] == response.request.url.path
+    assert problem["request_id"] == response.headers["X-Request-ID"]
+    assert problem["title"]
+    assert problem["detail"] if detail is None else problem["detail"] == detail
+    return problem
+
+
+def assert_invalid(response: httpx2.Response, *pointers: str) -> dict[str, Any]:
+    """Assert that the response is 422 with an error for each of these places of the body."""
+    problem = assert_problem(response, 422, "validation-error")
+    assert [error.get("pointer") for error in problem["errors"]] == list(pointers)
+    return problem
 
 
 async def token_for(client: httpx2.AsyncClient, mailbox: Mailbox, email: str, path: str) -> str:
@@ -142,10 +207,6 @@ async def token_for(client: httpx2.AsyncClient, mailbox: Mailbox, email: str, pa
     response = await client.post(f"{AUTH}/{path}/request", json={"email": email})
     assert response.status_code == 202, response.text
     return token_in((await mailbox.wait_for(sent + 1, to=email))[-1])
-
-
-def bearer(tokens: dict[str, Any]) -> dict[str, str]:
-    return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
 def without_request_id(response: httpx2.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -169,10 +230,8 @@ def statements(database: Database) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-async def explain(
-    database: Database, explain: str, sort: UserSort, after: Position | None, limit: int
-) -> list[Any]:
-    """The rows of EXPLAIN, in the words of the database, for a page of users."""
+async def explain(database: Database, explain: str, params: UserListParams) -> list[Any]:
+    """Return the rows of EXPLAIN, in the words of the database, for a page of users."""
     executed: list[tuple[str, Any]] = []
 
     def note(
@@ -183,13 +242,8 @@ async def explain(
     engine = database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     async with database.read_session() as session:
-        await list_users(session, UserListParams(sort=sort), after=after, limit=limit)
+        await list_users(session, params)
     event.remove(engine, "before_cursor_execute", note)
     ((statement, values),) = executed
     async with database.engine.connect() as connection:
         return list(await connection.exec_driver_sql(f"{explain} {statement}", values))
-
-
-def position(user: User, sort: UserSort) -> Position:
-    """Where a page begins that comes after this user."""
-    return Position(user.email if sort.endswith("email") else user.created_at, user.id)

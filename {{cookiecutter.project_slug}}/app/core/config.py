@@ -1,4 +1,4 @@
-"""Settings of the service, read from the environment and from `.env`; nothing else reads either."""
+"""Settings, read from the environment and from `.env`. No other module reads either."""
 
 from enum import StrEnum
 from functools import cache
@@ -26,14 +26,14 @@ PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
 PROJECT_VERSION = "0.1.0"
 
 ROOT = Path(__file__).resolve().parents[2]
+# What the service writes in development: the database and mails. Ignored by git.
 VAR = ROOT / "var"
-"""What the service writes in development: the database and mails. Ignored by git."""
 
 MIN_SECRET_LENGTH = 32
-# Words that documentation and other templates use where a secret belongs.
+# Words that documentation and other templates put where a secret belongs.
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
 
-# What hosting providers hand out, and the driver that the service uses for it.
+# The schemes that hosting providers use, and the driver that the service uses for each.
 _ASYNC_DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
@@ -51,7 +51,7 @@ class Environment(StrEnum):
 
 
 class SettingsError(SystemExit):
-    """The settings can't be used: ends the process with a message for a person, not a traceback."""
+    """Ends the process with a message for a person instead of a traceback."""
 
 
 def _with_async_driver(url: SecretStr) -> SecretStr:
@@ -64,7 +64,7 @@ def _with_async_driver(url: SecretStr) -> SecretStr:
 
 
 def _with_options_of_asyncpg(address: str) -> str:
-    """Hosting providers write the options of libpq, which asyncpg knows by other names or not at all."""
+    """Translate the options of libpq, which asyncpg knows by other names or not at all."""
     address, _, query = address.partition("?")
     options = dict(parse_qsl(query))
     options.pop("channel_binding", None)
@@ -80,7 +80,7 @@ def _validate_redis_url(url: SecretStr) -> SecretStr:
 
 
 def _bare_address(address: Any) -> Any:
-    # EmailStr would take `Shop <shop@example.com>`, and drop the name.
+    # EmailStr accepts `Shop <shop@example.com>` too, and would drop the name.
     if "<" in str(address):
         raise ValueError("must be an address alone, without a name")
     return address
@@ -93,7 +93,7 @@ Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
 
 
 class Settings(BaseSettings):
-    """Each field is an environment variable of the same name in upper case; example.env explains them."""
+    """Each field is an environment variable of the same name in upper case. See example.env."""
 
     model_config = SettingsConfigDict(
         env_file=ROOT / ".env",
@@ -118,6 +118,8 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr
     allow_signup: bool = True
+    password_min_length: int = Field(default=12, ge=1, le=128)
+    password_reject_common: bool = True
     access_token_minutes: int = Field(default=15, ge=1)
     refresh_token_days: int = Field(default=30, ge=1)
     session_days: int = Field(default=90, ge=1)
@@ -137,6 +139,7 @@ class Settings(BaseSettings):
     shutdown_delay: float = Field(default=2, ge=0)
     shutdown_timeout: int = Field(default=20, ge=1)
 
+    email_enabled: bool = True
     smtp_host: str | None = None
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_username: str | None = None
@@ -168,9 +171,11 @@ class Settings(BaseSettings):
         ]
         if self.is_deployed:
             fields = type(self).model_fields
-            needed = ("database_url", "smtp_host", "email_from", "frontend_url")
+            needed = ["database_url"]
+            if self.email_enabled:
+                needed += ["smtp_host", "email_from", "frontend_url"]
             problems += [
-                f"{name.upper()}: is missing, or what development uses"
+                f"{name.upper()}: is missing or has the value of development"
                 for name in needed
                 if getattr(self, name) == fields[name].default
             ]
@@ -191,7 +196,7 @@ def _weakness(name: str, secret: SecretStr | None, min_length: int) -> list[str]
 
 
 def load_settings(**values: Any) -> Settings:
-    """Read the settings; *values* take precedence over the environment and `.env`.
+    """Read the settings. *values* take precedence over the environment and `.env`.
 
     Raises SettingsError, which names each variable that is wrong but never its value.
     """
@@ -208,7 +213,7 @@ def load_settings(**values: Any) -> Settings:
         listing = "".join(f"  {line}\n" for line in lines)
         raise SettingsError(
             f"The service can't start with these settings:\n{listing}"
-            "Set them in the environment or in .env; example.env explains each of them.\n"
+            "Set them in the environment or in .env. example.env explains each of them.\n"
             'A secret is made by: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         ) from None
 

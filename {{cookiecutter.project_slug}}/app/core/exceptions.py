@@ -6,30 +6,22 @@ from typing import ClassVar, Literal
 class AppError(Exception):
     """A problem that the client is told about.
 
-    `slug`, `title` and `status` describe the kind of problem; the message (`detail`) describes this
-    one and must not repeat what the client sent.
+    `slug`, `title` and `status` describe the kind of problem. The message (`detail`) describes this
+    occurrence and must not repeat the client's input.
     """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
-    title: ClassVar[str] = "Internal error"
+    title: ClassVar[str] = "Internal server error"
     detail: ClassVar[str] = "Something went wrong."
 
-    constraint: ClassVar[str]
-    """The unique constraint whose violation means this error."""
-    by_constraint: ClassVar[dict[str, type["AppError"]]] = {}
-
+    # Store the request's changes although it fails, as when a user session is revoked.
     commit_on_error: ClassVar[bool] = False
-    """Store what the request has written although it fails, as for a login that is being revoked."""
 
     retry_after: int | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
-
-    def __init_subclass__(cls) -> None:
-        if "constraint" in vars(cls):
-            cls.by_constraint[cls.constraint] = cls
 
 
 class RetryableError(AppError):
@@ -44,7 +36,7 @@ class UnauthorizedError(AppError):
     status = 401
     slug = "not-authenticated"
     title = "Not authenticated"
-    detail = "A valid access token is needed."
+    detail = "A valid access token is required."
 
 
 class WrongCredentialsError(UnauthorizedError):
@@ -60,7 +52,7 @@ class InvalidRefreshTokenError(UnauthorizedError):
 
 
 class RefreshTokenReusedError(InvalidRefreshTokenError):
-    """A spent token came back: somebody else may hold it, so the whole login is revoked."""
+    """A used token came back. Somebody else may have it, so the user session is revoked."""
 
     commit_on_error = True
 
@@ -69,7 +61,7 @@ class ForbiddenError(AppError):
     status = 403
     slug = "forbidden"
     title = "Forbidden"
-    detail = "This needs more rights than the account has."
+    detail = "You don't have permission to do this."
 
 
 class WrongPasswordError(ForbiddenError):
@@ -80,15 +72,15 @@ class WrongPasswordError(ForbiddenError):
 
 class SignupClosedError(ForbiddenError):
     slug = "signup-closed"
-    title = "Sign-up is closed"
-    detail = "New accounts are made by an administrator."
+    title = "Sign-up closed"
+    detail = "Only an administrator can create accounts."
 
 
 class NotFoundError(AppError):
     status = 404
     slug = "not-found"
     title = "Not found"
-    detail = "There is nothing here."
+    detail = "This resource does not exist."
 
 
 class ConflictError(AppError):
@@ -100,16 +92,16 @@ class ConflictError(AppError):
 class EmailTakenError(ConflictError):
     slug = "email-already-registered"
     title = "E-mail already registered"
-    detail = "An account with this e-mail address exists."
-    constraint = "uq_users_email"
+    detail = "An account with this e-mail address already exists."
 
 
 class NotASuperuserError(ConflictError):
     slug = "not-a-superuser"
     title = "Not a superuser"
     detail = (
-        "This address has an account without rights: somebody has signed up with it. Set its password "
-        "with `python -m app.manage reset-password`, then use `python -m app.manage make-superuser`."
+        "The account with this address does not belong to a superuser; somebody has signed up with it. Set its "
+        "password with `python -m app.manage reset-password`, then run `python -m app.manage "
+        "make-superuser`."
     )
 
 
@@ -123,11 +115,11 @@ class TooManyAttemptsError(RetryableError):
     status = 429
     slug = "too-many-attempts"
     title = "Too many attempts"
-    detail = "There were too many attempts. Try again later."
+    detail = "Too many attempts. Try again later."
 
 
 class InvalidInputError(AppError):
-    """A value that only a service can judge: the member *field* of the body, or a parameter."""
+    """A value that only a service can judge: a field of the body, or a query parameter."""
 
     status = 422
     slug = "validation-error"
@@ -144,7 +136,7 @@ class InvalidInputError(AppError):
 class InvalidTokenError(InvalidInputError):
     slug = "invalid-token"
     title = "Invalid token"
-    detail = "The token is wrong, expired or was used before."
+    detail = "The token is invalid, expired or already used."
 
     def __init__(self) -> None:
         super().__init__(field="token")
@@ -153,16 +145,16 @@ class InvalidTokenError(InvalidInputError):
 class InvalidCursorError(InvalidInputError):
     slug = "invalid-cursor"
     title = "Invalid cursor"
-    detail = "The cursor is not one that this list gave out for this sort order."
+    detail = "The cursor was not returned by this list for this sort order."
 
     def __init__(self) -> None:
         super().__init__(field="cursor", place="query")
 
 
 class UnavailableError(RetryableError):
-    """The service can't answer now, for reasons that pass."""
+    """The service can't answer now, for a transient reason, which is the error's `__cause__`."""
 
     status = 503
     slug = "unavailable"
     title = "Service unavailable"
-    detail = "The service can't answer now. Try again shortly."
+    detail = "The service can't answer right now. Try again shortly."

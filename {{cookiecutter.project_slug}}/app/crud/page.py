@@ -1,27 +1,107 @@
-"""Keyset pages: page 1,000 costs what page 1 costs, and rows that come and go hide no others."""
+"""Keyset pages: page 1,000 costs what page 1 costs, and rows added or removed hide no others."""
 
-from typing import Any
-from uuid import UUID
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, literal, tuple_
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+from sqlalchemy import ColumnElement, Select, and_, literal, or_, tuple_
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.cursor import Position
+from app.core.exceptions import InvalidCursorError
+from app.db.session import AnySession
+from app.schemas.page import PageParams
+
+Item = TypeVar("Item")
+Column = InstrumentedAttribute[Any]
 
 
-def keyset_page(
-    statement: Select[Any],
-    column: InstrumentedAttribute[Any],
-    id_column: InstrumentedAttribute[UUID],
+@dataclass(frozen=True)
+class FetchedPage(Generic[Item]):
+    items: list[Item]
+    next_cursor: str | None
+
+
+async def fetch_page(
+    session: AnySession,
+    statement: Select[Item],
+    params: PageParams,
     *,
-    descending: bool,
-    after: Position | None,
-) -> Select[Any]:
-    """Sort by *column*, then by id, and begin after a position. An index on both makes it fast."""
+    sort_columns: Mapping[str, Column],
+    id_column: Column,
+) -> FetchedPage[Item]:
+    """Fetch one page of *statement*, in the order that `params.sort` names.
+
+    *sort_columns* maps the names that a client may sort by to columns; a leading `-` means
+    descending. Rows with equal values are sorted by *id_column*: an index on both makes every page
+    fast. NULLs come last, or first in descending order, on every database.
+
+    Raises InvalidCursorError for a cursor that this list did not return for this order.
+    """
+    descending = params.sort.startswith("-")
+    column = sort_columns[params.sort.removeprefix("-")]
+    if params.cursor is not None:
+        value, id_ = _decode_cursor(params.cursor, params.sort, column, id_column)
+        statement = statement.where(_is_behind(column, id_column, value, id_, descending))
+    order = column.desc() if descending else column.asc()
+    if _is_nullable(column):
+        order = order.nulls_first() if descending else order.nulls_last()
+    statement = statement.order_by(order, id_column.desc() if descending else id_column.asc())
+    try:
+        # One row more than asked for tells whether there is a next page.
+        items = list(await session.scalars(statement.limit(params.limit + 1)))
+    except StatementError as error:
+        if params.cursor is None:
+            raise
+        # Of the right type, but not a value that the database can compare with.
+        raise InvalidCursorError from error
+    if len(items) <= params.limit:
+        return FetchedPage(items, None)
+    last = items[params.limit - 1]
+    cursor = _encode_cursor(params.sort, getattr(last, column.key), getattr(last, id_column.key))
+    return FetchedPage(items[: params.limit], cursor)
+
+
+def _is_behind(
+    column: Column, id_column: Column, value: Any, id_: Any, descending: bool
+) -> ColumnElement[bool]:
+    """Select the rows that come after the row with *value* and *id_*."""
+    if value is None:
+        behind = id_column < id_ if descending else id_column > id_
+        is_next_null = and_(column.is_(None), behind)
+        return or_(is_next_null, column.is_not(None)) if descending else is_next_null
     key = tuple_(column, id_column)
-    if after is not None:
-        position = tuple_(literal(after.value, column.type), literal(after.id, id_column.type))
-        statement = statement.where(key < position if descending else key > position)
+    position = tuple_(literal(value, column.type), literal(id_, id_column.type))
     if descending:
-        return statement.order_by(column.desc(), id_column.desc())
-    return statement.order_by(column, id_column)
+        return key < position
+    return or_(key > position, column.is_(None)) if _is_nullable(column) else key > position
+
+
+def _is_nullable(column: Column) -> bool:
+    return bool(getattr(column.expression, "nullable", True))
+
+
+def _encode_cursor(sort: str, value: Any, id_: Any) -> str:
+    text = json.dumps([sort, *to_jsonable_python([value, id_])])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str, sort: str, column: Column, id_column: Column) -> tuple[Any, Any]:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        cursor_sort, value, id_ = json.loads(text)
+        if cursor_sort != sort:
+            raise InvalidCursorError
+        return _parse(column, value), _parse(id_column, id_)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidCursorError from error
+
+
+def _parse(column: Column, value: Any) -> Any:
+    if value is None and _is_nullable(column):
+        return None
+    return TypeAdapter(column.type.python_type).validate_python(value)

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
 from app.db.base import utc_now
+from app.db.session import AnySession, ReadSession
 from app.models.user import User
 from app.models.user_session import RefreshToken, UserSession
 
@@ -16,9 +17,9 @@ async def add_user_session(session: AsyncSession, user_session: UserSession) -> 
 
 
 async def find_active_user_session(
-    session: AsyncSession, user_session_id: UUID
+    session: AnySession, user_session_id: UUID
 ) -> UserSession | None:
-    """The login, with its user, if neither has ended: one query for each request."""
+    """Find the session and its user, unless it is revoked or the user is deactivated."""
     statement = (
         select(UserSession)
         .join(UserSession.user)
@@ -29,7 +30,7 @@ async def find_active_user_session(
 
 
 async def revoke_user_session(session: AsyncSession, user_session_id: UUID, user_id: UUID) -> bool:
-    """End a login. False if the user has no such login, or it has ended before."""
+    """Return False if the user has no such session, or it was revoked before."""
     statement = (
         update(UserSession)
         .where(
@@ -46,6 +47,7 @@ async def revoke_user_session(session: AsyncSession, user_session_id: UUID, user
 async def revoke_user_sessions(
     session: AsyncSession, user_id: UUID, *, except_id: UUID | None = None
 ) -> None:
+    """Revoke all sessions of a user, or all but one."""
     statement = update(UserSession).where(
         UserSession.user_id == user_id, UserSession.revoked_at.is_(None)
     )
@@ -54,18 +56,20 @@ async def revoke_user_sessions(
     await session.execute(statement.values(revoked_at=utc_now()))
 
 
-def _can_go_on(now: datetime) -> Exists:
+def _can_be_refreshed(now: datetime) -> Exists:
     return exists().where(
         RefreshToken.user_session_id == UserSession.id, RefreshToken.expires_at >= now
     )
 
 
-async def list_active_user_sessions(session: AsyncSession, user_id: UUID) -> list[UserSession]:
-    """The logins that have not ended and can still be refreshed, the newest first."""
+async def list_active_user_sessions(session: ReadSession, user_id: UUID) -> list[UserSession]:
+    """List the sessions that are not revoked and can still be refreshed, newest first."""
     statement = (
         select(UserSession)
         .where(
-            UserSession.user_id == user_id, UserSession.revoked_at.is_(None), _can_go_on(utc_now())
+            UserSession.user_id == user_id,
+            UserSession.revoked_at.is_(None),
+            _can_be_refreshed(utc_now()),
         )
         .order_by(UserSession.id.desc())
     )
@@ -75,16 +79,17 @@ async def list_active_user_sessions(session: AsyncSession, user_id: UUID) -> lis
 async def add_refresh_token(
     session: AsyncSession, user_session_id: UUID, token_hash: str, expires_at: datetime
 ) -> None:
-    session.add(
-        RefreshToken(user_session_id=user_session_id, token_hash=token_hash, expires_at=expires_at)
+    token = RefreshToken(
+        user_session_id=user_session_id, token_hash=token_hash, expires_at=expires_at
     )
+    session.add(token)
     await session.flush()
 
 
 async def consume_refresh_token(session: AsyncSession, token_hash: str) -> RefreshToken | None:
-    """Spend an unspent, unexpired token and return it.
+    """Mark an unused, unexpired token as used and return it.
 
-    One UPDATE decides, so among any number of concurrent requests one wins; the others get None.
+    One UPDATE decides, so of any number of concurrent requests one gets the token, the others None.
     """
     now = utc_now()
     statement = (
@@ -107,10 +112,13 @@ async def find_refresh_token(session: AsyncSession, token_hash: str) -> RefreshT
 async def delete_finished_user_sessions(
     session: AsyncSession, *, before: datetime, after_id: UUID, limit: int
 ) -> list[UUID]:
-    """Delete logins that have ended, or whose last refresh token has expired, with their tokens."""
+    """Delete sessions, with their tokens, that are revoked or can't be refreshed any more."""
     finished = (
         select(UserSession.id)
-        .where(UserSession.id > after_id, or_(UserSession.revoked_at < before, ~_can_go_on(before)))
+        .where(
+            UserSession.id > after_id,
+            or_(UserSession.revoked_at < before, ~_can_be_refreshed(before)),
+        )
         .order_by(UserSession.id)
         .limit(limit)
     )
@@ -118,11 +126,12 @@ async def delete_finished_user_sessions(
     return list(await session.scalars(statement))
 
 
-async def delete_expired_spent_tokens(
+async def delete_expired_used_tokens(
     session: AsyncSession, *, before: datetime, after_id: UUID, limit: int
 ) -> list[UUID]:
-    """Delete spent tokens of logins that go on. One that is not expired has to stay: if it comes
-    back, it was stolen.
+    """Delete used refresh tokens of sessions that continue.
+
+    Only expired ones: an unexpired token that comes back was stolen, which must be noticed.
     """
     expired = (
         select(RefreshToken.id)

@@ -25,10 +25,14 @@ def utc_now() -> datetime:
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A point in time. SQLite has no time zones: there the value is stored in UTC and marked on reading."""
+    """A point in time, always with a time zone. SQLite stores none: there, values are in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is not None and value.tzinfo is None:

@@ -1,4 +1,4 @@
-"""What a database's error means to the client."""
+"""Translates errors of the database into errors of the domain (app/core/exceptions.py)."""
 
 import re
 import sqlite3
@@ -6,13 +6,19 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.core.exceptions import AppError, UnavailableError
+from app.core.exceptions import AppError, EmailTakenError, UnavailableError
+
+# One line for each unique constraint that a client can violate: its name, and the error that
+# `flush()` raises then. A violation of any other constraint is a bug and answers 500.
+UNIQUE_ERRORS: dict[str, type[AppError]] = {
+    "uq_users_email": EmailTakenError,
+}
 
 _UNIQUE_VIOLATION = "23505"
-# Classes of SQLSTATE that pass: the connection is lost (08), the transaction lost against another
-# one (40) or sat idle (25P), the server has no resources (53), a lock is taken (55P), the server
-# stops, starts or gave up the statement (57).
-_TRANSIENT_SQLSTATES = ("08", "40", "25P", "53", "55P", "57")
+# Classes of SQLSTATE for errors that pass: the connection is lost (08), the transaction lost against
+# another one (40) or sat idle (25P), the server is out of resources (53), a lock is taken (55P), the
+# server stops, starts or cancelled the statement (57).
+TRANSIENT_SQLSTATES = ("08", "40", "25P", "53", "55P", "57")
 _TRANSIENT_SQLITE_CODES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -23,29 +29,32 @@ _TRANSIENT_SQLITE_CODES = {
 _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)")
 
 
-def _violated_constraint(error: IntegrityError) -> str | None:
-    """The name of the unique constraint that was violated, None if it was not a unique one."""
-    cause = error.orig.__cause__ if error.orig else None
+def translate_db_error(error: BaseException) -> AppError | None:
+    """Return the domain's error for *error*, or None if it is a bug of this service.
+
+    The engine calls it for every error of a statement, so code that executes one gets the
+    translated error. Errors of the pool are translated where sessions are opened.
+    """
+    if isinstance(error, IntegrityError):
+        unique_error = UNIQUE_ERRORS.get(_violated_unique_constraint(error) or "")
+        return unique_error() if unique_error else None
+    if isinstance(error, DBAPIError):
+        is_transient = error.connection_invalidated or _is_transient(error)
+    else:
+        is_transient = isinstance(error, PoolTimeoutError | ConnectionError | TimeoutError)
+    return UnavailableError(retry_after=1) if is_transient else None
+
+
+def _violated_unique_constraint(error: IntegrityError) -> str | None:
     if getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION:
-        return getattr(cause, "constraint_name", None)
+        return getattr(error.driver_exception, "constraint_name", None)
     if match := _SQLITE_COLUMNS.search(str(error.orig)):
-        # SQLite names the columns ("users.email"), from which the naming convention makes the name.
+        # SQLite names the columns ("users.email"); the naming convention makes the constraint's
+        # name from them.
         table, *_ = match[1].split(".")
         columns = [column.rpartition(".")[2] for column in match[1].split(", ")]
         return "_".join(["uq", table, *columns])
     return None
-
-
-def translate_db_error(error: Exception) -> AppError | None:
-    """The domain error for an error of the database; None when it is a bug of ours."""
-    if isinstance(error, IntegrityError):
-        known = AppError.by_constraint.get(_violated_constraint(error) or "")
-        return known() if known else None
-    if isinstance(error, DBAPIError):
-        passes = error.connection_invalidated or _is_transient(error)
-    else:
-        passes = isinstance(error, PoolTimeoutError | ConnectionError | TimeoutError)
-    return UnavailableError(retry_after=1) if passes else None
 
 
 def _is_transient(error: DBAPIError) -> bool:
@@ -54,6 +63,6 @@ def _is_transient(error: DBAPIError) -> bool:
         # primary result code; errors that Python itself raises have none.
         return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_SQLITE_CODES
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
-    return sqlstate.startswith(_TRANSIENT_SQLSTATES) or isinstance(
+    return sqlstate.startswith(TRANSIENT_SQLSTATES) or isinstance(
         error, OperationalError | InterfaceError
     )

@@ -1,4 +1,4 @@
-"""Who is calling, as far as the network knows, and the limit of attempts for each of them."""
+"""Where a request comes from, and the rate limit of its address."""
 
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
-from app.dependencies.services import RateLimitsDep
-from app.services.auth_service import Client
-from app.utils.rate_limit import PER_ADDRESS
+from app.core.client import Client
+from app.dependencies.resources import ResourcesDep
+from app.utils.rate_limit import PER_IP
 
 _USER_AGENT_LENGTH = 400
 
@@ -17,15 +17,15 @@ async def get_client(connection: HTTPConnection) -> Client:
     user_agent = connection.headers.get("user-agent")
     return Client(
         user_agent=user_agent[:_USER_AGENT_LENGTH] if user_agent else None,
-        ip_address=_address(connection.client.host) if connection.client else None,
+        ip_address=_parse_address(connection.client.host) if connection.client else None,
     )
 
 
-def _address(host: str) -> str | None:
+def _parse_address(host: str) -> str | None:
     try:
         parsed = ip_address(host)
     except ValueError:
-        return None  # what a proxy has put into X-Forwarded-For need not be an address
+        return None  # a proxy may put anything into X-Forwarded-For
     if isinstance(parsed, IPv6Address):
         return str(parsed.ipv4_mapped or IPv6Address(int(parsed)))  # without its zone
     return str(parsed)
@@ -34,14 +34,14 @@ def _address(host: str) -> str | None:
 ClientDep = Annotated[Client, Depends(get_client)]
 
 
-async def rate_limit_by_ip(client: ClientDep, rate_limits: RateLimitsDep) -> None:
-    await rate_limits.hit(PER_ADDRESS, _subscriber(client.ip_address or "unknown"))
+async def rate_limit_by_ip(client: ClientDep, resources: ResourcesDep) -> None:
+    await resources.rate_limits.hit(PER_IP, _subscriber(client.ip_address or "unknown"))
 
 
 def _subscriber(address: str) -> str:
-    """An IPv6 subscriber has a whole network of 64 bits."""
+    """Return what one subscriber has: an IPv4 address, or an IPv6 network of 64 bits."""
     return str(int(ip_address(address)) >> 64) if ":" in address else address
 
 
+# Rate limit per client IP. Every route without sign-in that does something costly needs it.
 RateLimitByIP = Depends(rate_limit_by_ip)
-"""For every route that needs no token."""

@@ -6,20 +6,24 @@ from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.exceptions import ForbiddenError, UnauthorizedError
-from app.dependencies.services import AuthServiceDep
+from app.dependencies.get_db import ReadSessionDep
+from app.dependencies.resources import ResourcesDep
 from app.models.user import User
 from app.models.user_session import UserSession
+from app.services.auth_service import authenticate
 
-# auto_error=False: a missing token gets the same answer as a wrong one, in app/http/problems.py.
+# auto_error=False: a missing token gets the same problem details as an invalid one.
 _bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
 
 async def get_current_user_session(
-    auth: AuthServiceDep, access_token: Annotated[str | None, Depends(_bearer)]
+    reader: ReadSessionDep,
+    resources: ResourcesDep,
+    access_token: Annotated[str | None, Depends(_bearer)],
 ) -> UserSession:
     if access_token is None:
         raise UnauthorizedError
-    return await auth.authenticate(access_token)
+    return await authenticate(reader, resources.settings, access_token)
 
 
 CurrentUserSession = Annotated[UserSession, Depends(get_current_user_session)]

@@ -1,57 +1,62 @@
-"""Gives a route its database session. One request has one session and one transaction."""
+"""Gives a route its database session.
+
+A route that only reads takes `ReadSessionDep`. A route that writes takes `SessionDep`: one session
+and one transaction for the whole request, committed before the response is sent.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.exceptions import AppError
-from app.db.errors import translate_db_error
-from app.db.session import Database
+from app.core.exceptions import AppError, UnavailableError
+from app.db.session import ReadOnlyError, ReadSession
 from app.dependencies.resources import ResourcesDep
 
 _SAFE_METHODS = {"GET", "HEAD"}
 
 
-async def get_database(resources: ResourcesDep) -> Database:
-    return resources.database
-
-
-DatabaseDep = Annotated[Database, Depends(get_database)]
-
-
-async def get_db(connection: HTTPConnection, database: DatabaseDep) -> AsyncIterator[AsyncSession]:
-    """A session whose changes are committed when the route has returned, or else rolled back.
-
-    GET and HEAD get a session without a transaction, which refuses to write; so does a WebSocket,
-    whose session gives its connection back after each statement.
-    """
-    read_only = True
-    if connection.scope["type"] == "websocket":
-        make_session = database.socket_session
-    elif connection.scope["method"] in _SAFE_METHODS:
-        make_session = database.read_session
-    else:
-        make_session = database.session
-        read_only = False
+async def get_read_db(resources: ResourcesDep) -> AsyncIterator[ReadSession]:
+    """Yield a session that runs SELECT statements outside of any transaction."""
     try:
-        async with make_session() as session:
+        async with resources.database.read_session() as session:
+            yield session
+    except PoolTimeoutError as error:
+        raise UnavailableError(retry_after=1) from error
+
+
+# scope="function": the dependency ends before the response is sent. With FastAPI's default scope,
+# it would end afterwards, and a client would be told 201 of a commit that then fails.
+ReadSessionDep = Annotated[ReadSession, Depends(get_read_db, scope="function")]
+
+
+async def get_db(
+    connection: HTTPConnection, resources: ResourcesDep, reader: ReadSessionDep
+) -> AsyncIterator[AsyncSession]:
+    """Yield a session whose changes are committed when the route returns.
+
+    They are rolled back when the route raises, unless the error says `commit_on_error`.
+    """
+    if connection.scope.get("method", "GET") in _SAFE_METHODS:
+        raise ReadOnlyError(
+            "a GET, HEAD or WebSocket route takes ReadSessionDep; a WebSocket writes with "
+            "`async with resources.database.session.begin() as session`"
+        )
+    try:
+        async with resources.database.session() as session:
             try:
                 yield session
             except AppError as error:
                 if error.commit_on_error:
                     await session.commit()
                 raise
-            if not read_only:
-                await session.commit()
-    except Exception as error:
-        if (app_error := translate_db_error(error)) is not None:
-            raise app_error from error
-        raise
+            await reader.check_unchanged()
+            await session.commit()
+    except PoolTimeoutError as error:
+        raise UnavailableError(retry_after=1) from error
 
 
-# scope="function": the commit comes before the response. With FastAPI's default scope it would
-# come after it, and a client would be told 201 of a commit that then fails.
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]

@@ -9,7 +9,7 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from app.core.config import Settings
-from app.core.passwords import PasswordHasher
+from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.db.session import Database
 from app.utils.email import Mailer
 from app.utils.rate_limit import RateLimits
@@ -25,12 +25,17 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, password_hasher: PasswordHasher | None = None
+) -> AsyncIterator[Resources]:
+    """Open everything for *settings*. Tests bring a cheap *password_hasher* of their own."""
+    if password_hasher is None:
+        password_hasher = PasswordHasher(PasswordPolicy.from_settings(settings))
     async with Database.open(settings) as database:
         resources = Resources(
             settings=settings,
             database=database,
-            password_hasher=PasswordHasher(),
+            password_hasher=password_hasher,
             mailer=Mailer(settings),
             rate_limits=RateLimits(settings),
         )

@@ -1,92 +1,60 @@
-import logging
-from collections.abc import Awaitable, Callable
+"""Services, made for each request. A route for GET takes readers; a writing route takes services."""
+
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends
 
-from app.core.passwords import PasswordHasher
-from app.dependencies.get_db import DatabaseDep, SessionDep
+from app.dependencies.get_db import ReadSessionDep, SessionDep
 from app.dependencies.resources import ResourcesDep
-from app.dependencies.settings import SettingsDep
-from app.http.shutdown import shutdown
-from app.services.account_service import AccountService, SendMail
+from app.services.account_mail import AccountMailer, Outbox
+from app.services.account_service import AccountService
 from app.services.auth_service import AuthService
-from app.services.health_service import HealthService
-from app.services.user_service import UserService
-from app.utils.email import Mail
-from app.utils.rate_limit import RateLimits
-
-logger = logging.getLogger(__name__)
+from app.services.user_service import UserReader, UserService
 
 
-async def get_hashing(resources: ResourcesDep) -> PasswordHasher:
-    return resources.password_hasher
+async def get_outbox(resources: ResourcesDep, background_tasks: BackgroundTasks) -> Outbox:
+    """Return an outbox whose mails are sent after the response, or never if the request fails."""
+    outbox = Outbox()
+    account_mailer = AccountMailer(
+        resources.settings, resources.database, resources.rate_limits, resources.mailer
+    )
+    if resources.settings.email_enabled:
+        background_tasks.add_task(account_mailer.send, outbox)
+    return outbox
 
 
-async def get_send_mail(resources: ResourcesDep, background_tasks: BackgroundTasks) -> SendMail:
-    """Background tasks run after the commit, and not at all if it failed. The mailer returns at once."""
-    mailer = resources.mailer
-
-    async def send(make_mail: Callable[[], Awaitable[Mail | None]]) -> None:
-        try:
-            mail = await make_mail()
-        except Exception as error:  # noqa: BLE001 -- the answer is out, only the log can tell
-            # By its type alone: its text may hold the address.
-            logger.error("A mail could not be made", extra={"reason": type(error).__name__})  # noqa: TRY400 -- as above
-            return
-        if mail is not None:
-            await mailer.send(mail)
-
-    return lambda make_mail: background_tasks.add_task(send, make_mail)
-
-
-async def get_rate_limits(resources: ResourcesDep) -> RateLimits:
-    return resources.rate_limits
-
-
-HashingDep = Annotated[PasswordHasher, Depends(get_hashing)]
-SendMailDep = Annotated[SendMail, Depends(get_send_mail)]
-RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
-
-
-async def get_health_service(session: SessionDep) -> HealthService:
-    return HealthService(session, is_stopping=shutdown.begun)
+OutboxDep = Annotated[Outbox, Depends(get_outbox)]
 
 
 async def get_auth_service(
-    session: SessionDep,
-    database: DatabaseDep,
-    settings: SettingsDep,
-    hashing: HashingDep,
-    rate_limits: RateLimitsDep,
+    session: SessionDep, reader: ReadSessionDep, resources: ResourcesDep
 ) -> AuthService:
-    return AuthService(session, database, settings, hashing, rate_limits)
+    return AuthService(
+        session, reader, resources.settings, resources.password_hasher, resources.rate_limits
+    )
 
 
 async def get_account_service(
-    session: SessionDep,
-    database: DatabaseDep,
-    settings: SettingsDep,
-    hashing: HashingDep,
-    rate_limits: RateLimitsDep,
-    send_mail: SendMailDep,
+    session: SessionDep, reader: ReadSessionDep, resources: ResourcesDep
 ) -> AccountService:
-    return AccountService(session, database, settings, hashing, rate_limits, send_mail)
+    return AccountService(
+        session, reader, resources.settings, resources.password_hasher, resources.rate_limits
+    )
 
 
-AccountServiceDep = Annotated[AccountService, Depends(get_account_service)]
+async def get_user_reader(reader: ReadSessionDep) -> UserReader:
+    return UserReader(reader)
 
 
 async def get_user_service(
-    session: SessionDep,
-    settings: SettingsDep,
-    hashing: HashingDep,
-    accounts: AccountServiceDep,
-    rate_limits: RateLimitsDep,
+    session: SessionDep, resources: ResourcesDep, outbox: OutboxDep
 ) -> UserService:
-    return UserService(session, settings, hashing, accounts.send_verification, rate_limits)
+    return UserService(
+        session, resources.settings, resources.password_hasher, resources.rate_limits, outbox
+    )
 
 
-HealthServiceDep = Annotated[HealthService, Depends(get_health_service)]
 AuthServiceDep = Annotated[AuthService, Depends(get_auth_service)]
+AccountServiceDep = Annotated[AccountService, Depends(get_account_service)]
+UserReaderDep = Annotated[UserReader, Depends(get_user_reader)]
 UserServiceDep = Annotated[UserService, Depends(get_user_service)]

@@ -8,12 +8,13 @@ Item = TypeVar("Item")
 
 
 class PageParams(BaseModel):
-    """The query of a list. A list with filters and sort orders extends it."""
+    """The query parameters of a list. A list's own class adds filters and narrows `sort`."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[
-        str | None, Field(max_length=2000, description="`next_cursor` of the page before")
+        str | None, Field(max_length=2000, description="`next_cursor` of the previous page")
     ] = None
+    sort: str
 
 
 class Page(ResponseSchema, Generic[Item]):

@@ -1,4 +1,4 @@
-"""Deletes what nobody needs any more, in short transactions beside the service's own."""
+"""Deletes rows that nobody needs any more, in short transactions while the service runs."""
 
 from collections.abc import Awaitable
 from datetime import datetime, timedelta
@@ -7,16 +7,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.crud.user_session import delete_expired_spent_tokens, delete_finished_user_sessions
+from app.crud.user_session import delete_expired_used_tokens, delete_finished_user_sessions
 from app.db.base import utc_now
 from app.db.session import Database
 
 BATCH_SIZE = 1000
-# Longer than any request takes that is under way.
+# Longer than any request takes.
 MIN_AGE = timedelta(days=1)
 
 
-class _Delete(Protocol):
+class _BatchDelete(Protocol):
+    """Deletes at most *limit* rows whose id is greater than *after_id* and returns their ids."""
+
     def __call__(
         self, session: AsyncSession, *, before: datetime, after_id: UUID, limit: int
     ) -> Awaitable[list[UUID]]: ...
@@ -27,12 +29,15 @@ class CleanupService:
         self._database = database
 
     async def delete_finished_user_sessions(self) -> int:
+        """Return how many sessions were deleted."""
         return await self._in_batches(delete_finished_user_sessions)
 
-    async def delete_expired_spent_tokens(self) -> int:
-        return await self._in_batches(delete_expired_spent_tokens)
+    async def delete_expired_used_tokens(self) -> int:
+        """Return how many refresh tokens were deleted."""
+        return await self._in_batches(delete_expired_used_tokens)
 
-    async def _in_batches(self, delete: _Delete) -> int:
+    async def _in_batches(self, delete: _BatchDelete) -> int:
+        # Walks through the table by id, so that no batch reads again what an earlier one has kept.
         before = utc_now() - MIN_AGE
         count, last_id = 0, UUID(int=0)
         while True:

@@ -1,4 +1,4 @@
-"""Sends e-mail: through SMTP, or in development without SMTP_HOST into files under var/mail/."""
+"""Sends e-mail through SMTP. In development without SMTP_HOST, writes it to files in var/mail/."""
 
 import asyncio
 import logging
@@ -20,14 +20,12 @@ logger = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "email"
 MAIL_DIRECTORY = VAR / "mail"
-SMTP_TIMEOUT_SECONDS = 10
-"""How long each answer of the SMTP server is waited for."""
+SMTP_TIMEOUT_SECONDS = 10  # for each answer of the SMTP server
 SMTP_CONNECTIONS = 5
-MAX_WAITING = 1000
+MAX_QUEUED = 1000
 RETRY_DELAYS_SECONDS = (1, 5, 25)
 SHUTDOWN_GRACE_SECONDS = 5
 CANCEL_GRACE_SECONDS = 1
-_PERMANENT_CODE = 500
 
 _environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -52,25 +50,25 @@ def _parse(address: str) -> ValidatedEmail:
 
 
 def _to_ascii(address: str) -> str:
-    """With a domain of other letters as DNS knows it: few servers take it as it is (RFC 6531)."""
+    """Write an internationalised domain as DNS knows it: few servers accept it otherwise (RFC 6531)."""
     return _parse(address).ascii_email or address
 
 
 def _describe(mail: Mail, error: BaseException) -> dict[str, Any]:
-    """What a log line tells. Not the error's text: it may quote the message, and with it a token."""
+    """Return the fields of a log line. The error's text isn't one: it may quote a token of the mail."""
     code = getattr(error, "code", None)
     return {"template": mail.template, "reason": type(error).__name__, "code": code}
 
 
 def _is_permanent(error: Exception) -> bool:
-    """The server will never take this mail (RFC 5321 section 4.2.1)."""
+    """Tell whether the server rejected the mail for good (RFC 5321 section 4.2.1)."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return all(_is_permanent(refusal) for refusal in error.recipients)
-    return isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= _PERMANENT_CODE
+    return isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 500
 
 
 class Mailer:
-    """Delivers mails in the background, so that a slow or dead SMTP server delays no request."""
+    """Delivers mail in the background, so that a slow or dead SMTP server delays no request."""
 
     def __init__(
         self,
@@ -85,9 +83,9 @@ class Mailer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = asyncio.Semaphore(SMTP_CONNECTIONS)
 
-    async def send(self, mail: Mail) -> None:
-        """Begin to deliver the mail and return at once. A failure is tried again, then logged."""
-        if len(self._tasks) >= MAX_WAITING:
+    def send(self, mail: Mail) -> None:
+        """Start to deliver the mail. A failed delivery is retried, and logged in the end."""
+        if len(self._tasks) >= MAX_QUEUED:
             logger.error("A mail could not be sent", extra=_describe(mail, asyncio.QueueFull()))
             return
         task = asyncio.create_task(self._deliver(mail))
@@ -95,14 +93,14 @@ class Mailer:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give mails that are under way a moment to leave."""
+        """Give mails in delivery a moment to finish."""
         if not self._tasks:
             return
         _, pending = await asyncio.wait(self._tasks, timeout=SHUTDOWN_GRACE_SECONDS)
         for task in pending:
             task.cancel()
         if pending:
-            # Bounded as well: aiosmtplib takes leave of the server even then, and awaits its answer.
+            # Bounded too: a cancelled aiosmtplib still says QUIT and waits for the answer.
             await asyncio.wait(pending, timeout=CANCEL_GRACE_SECONDS)
 
     async def _deliver(self, mail: Mail) -> None:
@@ -114,11 +112,13 @@ class Mailer:
                 except (aiosmtplib.SMTPException, OSError) as error:
                     if _is_permanent(error):
                         raise
-                    logger.warning("A mail will be tried again", extra=_describe(mail, error))
+                    logger.warning(
+                        "A mail was not delivered and will be retried", extra=_describe(mail, error)
+                    )
                 await asyncio.sleep(delay)
             await self._transmit(message, to=mail.to)
         except (asyncio.CancelledError, Exception) as error:
-            # Nobody awaits this task: what isn't logged here is lost.
+            # Nobody awaits this task, so an error that isn't logged here is lost.
             logger.error("A mail could not be sent", extra=_describe(mail, error))  # noqa: TRY400 -- no traceback: see _describe
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -148,7 +148,7 @@ class Mailer:
         async with self._connections:
             await aiosmtplib.send(
                 message,
-                # As they stand: addresses that are read out of a header again may be others.
+                # Explicitly: addresses that are parsed from the headers again could differ.
                 sender=_to_ascii(settings.email_from),
                 recipients=[_to_ascii(to)],
                 hostname=settings.smtp_host,
@@ -165,5 +165,5 @@ class Mailer:
         path = self._directory / f"{uuid7()}.eml"
         path.write_bytes(bytes(message))
         logger.info(
-            "A mail was written to a file, as there is no SMTP_HOST", extra={"path": str(path)}
+            "A mail was written to a file because SMTP_HOST is not set", extra={"path": str(path)}
         )

@@ -1,4 +1,4 @@
-"""Signing in and out, and the proofs that travel by mail."""
+"""Signing in and out, e-mail verification and password reset."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from app.dependencies.client import ClientDep, RateLimitByIP
 from app.dependencies.current_user import CurrentUserSession
-from app.dependencies.services import AccountServiceDep, AuthServiceDep
+from app.dependencies.services import AccountServiceDep, AuthServiceDep, OutboxDep
 from app.http.strict_json import JSONRoute
 from app.schemas.token import (
     EmailRequest,
@@ -24,26 +24,26 @@ router = APIRouter(prefix="/auth", tags=["auth"], route_class=JSONRoute)
 async def create_token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], auth: AuthServiceDep, client: ClientDep
 ) -> TokenRead:
-    """Sign in (OAuth 2.0 password grant): `username` is the e-mail address."""
-    # Unlike everywhere else, members that are not known are ignored: RFC 6749 section 3.2 says so.
+    """Sign in (OAuth 2.0 password grant). `username` is the e-mail address."""
+    # Unlike in JSON bodies, unknown fields are ignored, as RFC 6749 section 3.2 says.
     return await auth.log_in(form.username, form.password, client)
 
 
 @router.post("/refresh", dependencies=[RateLimitByIP], responses={401: {}, 429: {}})
 async def refresh_token(body: RefreshRequest, auth: AuthServiceDep) -> TokenRead:
-    """Exchange a refresh token for a new pair. It works once: if it comes back, the login is ended."""
+    """Exchange a refresh token for a new pair. It works once: one that is used again revokes the session."""
     return await auth.refresh(body.refresh_token)
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out(user_session: CurrentUserSession, auth: AuthServiceDep) -> None:
-    """End this login: its access and refresh tokens stop working at once."""
+    """Sign out: the access and refresh tokens of this session stop working at once."""
     await auth.log_out(user_session)
 
 
 @router.post("/logout-all", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out_everywhere(user_session: CurrentUserSession, auth: AuthServiceDep) -> None:
-    """End every login of the user."""
+    """Sign out of every session."""
     await auth.log_out_everywhere(user_session.user_id)
 
 
@@ -53,9 +53,9 @@ async def log_out_everywhere(user_session: CurrentUserSession, auth: AuthService
     dependencies=[RateLimitByIP],
     responses={429: {}},
 )
-async def request_email_verification(body: EmailRequest, accounts: AccountServiceDep) -> None:
-    """Send the mail with the verification link again. The answer is the same for every address."""
-    accounts.send_verification(body.email)
+async def request_email_verification(body: EmailRequest, outbox: OutboxDep) -> None:
+    """Send the verification mail again. The answer is the same for every address."""
+    outbox.add("verify-email", body.email)
 
 
 @router.post(
@@ -65,7 +65,7 @@ async def request_email_verification(body: EmailRequest, accounts: AccountServic
     responses={429: {}},
 )
 async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> None:
-    """Confirm an address with the token from the mail, which works once."""
+    """Confirm an e-mail address with the token from the mail, which works once."""
     await accounts.verify_email(body.token)
 
 
@@ -75,9 +75,9 @@ async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> 
     dependencies=[RateLimitByIP],
     responses={429: {}},
 )
-async def request_password_reset(body: EmailRequest, accounts: AccountServiceDep) -> None:
-    """Send a mail with a link to choose a new password. The answer is the same for every address."""
-    accounts.send_password_reset(body.email)
+async def request_password_reset(body: EmailRequest, outbox: OutboxDep) -> None:
+    """Send a password reset mail. The answer is the same for every address."""
+    outbox.add("reset-password", body.email)
 
 
 @router.post(
@@ -87,5 +87,5 @@ async def request_password_reset(body: EmailRequest, accounts: AccountServiceDep
     responses={429: {}},
 )
 async def reset_password(body: PasswordReset, accounts: AccountServiceDep) -> None:
-    """Set a new password with the token from the mail, which works once. Ends every login."""
+    """Set a new password with the token from the mail, which works once. Revokes every session."""
     await accounts.reset_password(body.token, body.new_password.get_secret_value())

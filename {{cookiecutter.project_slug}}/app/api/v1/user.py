@@ -5,7 +5,13 @@ from fastapi import APIRouter, Query, Request, Response, status
 
 from app.dependencies.client import RateLimitByIP
 from app.dependencies.current_user import CurrentSuperuser, CurrentUser, CurrentUserSession
-from app.dependencies.services import AuthServiceDep, UserServiceDep
+from app.dependencies.get_db import ReadSessionDep
+from app.dependencies.services import (
+    AccountServiceDep,
+    AuthServiceDep,
+    UserReaderDep,
+    UserServiceDep,
+)
 from app.http.links import add_next_link
 from app.http.strict_json import JSONRoute
 from app.models.user import User
@@ -19,6 +25,7 @@ from app.schemas.user import (
     UserUpdate,
 )
 from app.schemas.user_session import UserSessionRead
+from app.services import auth_service
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
 
@@ -45,7 +52,7 @@ async def create_user(
 
 @router.get("/me", response_model=UserRead)
 async def read_me(user: CurrentUser) -> User:
-    """The signed-in user."""
+    """Get the current user."""
     return user
 
 
@@ -55,18 +62,18 @@ async def read_me(user: CurrentUser) -> User:
     responses={409: {"description": "The address is taken"}, 429: {}},
 )
 async def update_me(body: UserUpdate, user: CurrentUser, users: UserServiceDep) -> User:
-    """Change oneself. A new address is unverified until it is confirmed."""
+    """Update the current user. A new address is unverified until it is confirmed."""
     return await users.update(user, body)
 
 
 @router.delete(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses={409: {"description": "This is the last active superuser"}},
+    responses={404: {}, 409: {"description": "This is the last active superuser"}},
 )
 async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
-    """Delete oneself, with all logins."""
-    await users.delete(user)
+    """Delete the current user and all sessions."""
+    await users.delete(user.id)
 
 
 @router.post(
@@ -75,18 +82,18 @@ async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
     responses={403: {"description": "The current password is wrong"}, 429: {}},
 )
 async def change_password(
-    body: PasswordChange, user_session: CurrentUserSession, auth: AuthServiceDep
+    body: PasswordChange, user_session: CurrentUserSession, accounts: AccountServiceDep
 ) -> None:
-    """Set a new password. Ends every other login."""
-    await auth.change_password(user_session, body)
+    """Change the password. Revokes every other session."""
+    await accounts.change_password(user_session, body)
 
 
 @router.get("/me/sessions")
 async def list_user_sessions(
-    user_session: CurrentUserSession, auth: AuthServiceDep
+    user_session: CurrentUserSession, reader: ReadSessionDep
 ) -> list[UserSessionRead]:
-    """The active logins of the signed-in user, the newest first."""
-    return await auth.list_user_sessions(user_session)
+    """List your active sessions, newest first."""
+    return await auth_service.list_user_sessions(reader, user_session)
 
 
 @router.delete(
@@ -95,27 +102,27 @@ async def list_user_sessions(
 async def revoke_user_session(
     user_session_id: UUID, user_session: CurrentUserSession, auth: AuthServiceDep
 ) -> None:
-    """End one of one's logins: its access and refresh tokens stop working at once."""
+    """Revoke one of your sessions: its access and refresh tokens stop working at once."""
     await auth.revoke_user_session(user_session_id, user_session.user_id)
 
 
-@router.get("", responses={403: {}})
+@router.get("", response_model=Page[UserRead], responses={403: {}})
 async def list_users(
     params: Annotated[UserListParams, Query()],
     _: CurrentSuperuser,
-    users: UserServiceDep,
+    users: UserReaderDep,
     request: Request,
     response: Response,
-) -> Page[UserRead]:
-    """All users, a page at a time."""
-    page = await users.list(params)
+) -> object:
+    """List all users, one page at a time."""
+    page = await users.list_users(params)
     add_next_link(request, response, page.next_cursor)
     return page
 
 
 @router.get("/{user_id}", response_model=UserRead, responses={403: {}, 404: {}})
-async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserServiceDep) -> User:
-    """Any user."""
+async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserReaderDep) -> User:
+    """Get a user by ID."""
     return await users.get(user_id)
 
 
@@ -127,7 +134,7 @@ async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserServiceDep) -
 async def update_user(
     user_id: UUID, body: UserAdminUpdate, _: CurrentSuperuser, users: UserServiceDep
 ) -> User:
-    """Change the rights of any user. Deactivation ends all logins of the user."""
+    """Update a user's rights. Deactivation revokes all sessions of the user."""
     return await users.update_by_admin(user_id, body)
 
 
@@ -137,5 +144,5 @@ async def update_user(
     responses={403: {}, 404: {}, 409: {"description": "This is the last active superuser"}},
 )
 async def delete_user(user_id: UUID, _: CurrentSuperuser, users: UserServiceDep) -> None:
-    """Delete any user, with all logins."""
-    await users.delete(await users.get(user_id))
+    """Delete a user and all sessions of the user."""
+    await users.delete(user_id)

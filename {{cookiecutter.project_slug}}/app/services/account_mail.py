@@ -1,0 +1,111 @@
+"""Mails about an account: confirm the address, reset the password.
+
+A request only notes what is wanted in its `Outbox`. `AccountMailer` looks the account up, writes the
+mail and sends it when the request has been committed and answered, so that the time of an answer
+doesn't tell whether an account exists.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+
+from app.core.config import PROJECT_NAME, Settings
+from app.core.security import encode_token
+from app.crud.user import find_user_by_email
+from app.db.session import Database
+from app.models.user import User
+from app.utils.email import Mail, Mailer
+from app.utils.rate_limit import PER_MAILBOX, MailPurpose, RateLimits
+
+logger = logging.getLogger(__name__)
+
+
+class _Kind(NamedTuple):
+    subject: str
+    template: str
+    lifetime: timedelta
+    valid_for: str
+
+
+_KINDS: dict[MailPurpose, _Kind] = {
+    "verify-email": _Kind(
+        f"Confirm your e-mail address for {PROJECT_NAME}",
+        "verify_email",
+        timedelta(days=2),
+        "48 hours",
+    ),
+    "reset-password": _Kind(
+        f"Choose a new password for {PROJECT_NAME}",
+        "reset_password",
+        timedelta(hours=1),
+        "1 hour",
+    ),
+}
+
+
+@dataclass
+class Outbox:
+    """The mails that one request asks for."""
+
+    wanted: list[tuple[MailPurpose, str]] = field(default_factory=list)
+
+    def add(self, purpose: MailPurpose, email: str) -> None:
+        self.wanted.append((purpose, email))
+
+
+class AccountMailer:
+    def __init__(
+        self, settings: Settings, database: Database, rate_limits: RateLimits, mailer: Mailer
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._rate_limits = rate_limits
+        self._mailer = mailer
+
+    async def send(self, outbox: Outbox) -> None:
+        """Hand the mails of a request to the mailer. Errors are only logged: nobody waits."""
+        for purpose, email in outbox.wanted:
+            try:
+                mail = await self._write(purpose, email)
+            except Exception as error:  # noqa: BLE001 -- the request is answered; only the log can tell
+                # The type alone, since the error's text may contain the address.
+                reason = type(error).__name__
+                logger.error("A mail could not be written", extra={"reason": reason})  # noqa: TRY400 -- see above
+            else:
+                if mail is not None:
+                    self._mailer.send(mail)
+
+    async def _write(self, purpose: MailPurpose, email: str) -> Mail | None:
+        """Return None if the account doesn't exist or must not get this mail."""
+        async with self._database.read_session() as session:
+            user = await find_user_by_email(session, email)
+        if user is None or not user.is_active:
+            return None
+        if purpose == "verify-email" and user.is_verified:
+            return None
+        if not await self._is_within_limits(purpose, user):
+            return None
+        kind = _KINDS[purpose]
+        claims = {"sub": str(user.id), "stamp": str(user.security_stamp)}
+        key = self._settings.secret_key.get_secret_value()
+        token = encode_token(key, purpose, claims, kind.lifetime)
+        return Mail(
+            to=user.email,
+            subject=kind.subject,
+            template=kind.template,
+            context={
+                "project_name": PROJECT_NAME,
+                "valid_for": kind.valid_for,
+                "link": f"{str(self._settings.frontend_url).rstrip('/')}/{purpose}?token={token}",
+            },
+        )
+
+    async def _is_within_limits(self, purpose: MailPurpose, user: User) -> bool:
+        # Only mails that are really sent count; otherwise anyone could exhaust the owner's quota.
+        # The address: nobody's mailbox can be flooded. The account: it can't be used to mail many
+        # strangers by changing its address again and again.
+        limit = PER_MAILBOX[purpose]
+        return await self._rate_limits.allows(limit, user.email) and await self._rate_limits.allows(
+            limit, str(user.id)
+        )
