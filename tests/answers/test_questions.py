@@ -95,3 +95,9 @@ def test_computed_text_is_safe_in_double_quotes(text: str) -> None:
         assert json.loads(quoted) == text
         assert tomllib.loads(f"x = {quoted}")["x"] == text
         assert yaml.safe_load(f"x: {quoted}")["x"] == text
+
+
+@pytest.mark.parametrize("name", ["__given_slug", "__slug_guard"])
+def test_guard_of_the_folder_is_explained_in_the_guide(name: str) -> None:
+    guide = (ROOT / "DEVELOPERS.md").read_text("utf-8")
+    assert "".join(QUESTIONS[name].split()) in "".join(guide.split())
