@@ -266,7 +266,7 @@ def finish(answers: Mapping[str, object], script: str) -> None:
     if "_commit" not in answers:  # otherwise cruft writes the record
         reason = record_origin(answers)
         if reason:
-            say(f"Skipped {RECORD}, which `cruft update` needs: {reason}.")
+            say(f"{RECORD} was not written, so `cruft update` will not work: {reason}.")
     if answers["init_git"]:
         reason = make_first_commit(os.getcwd())
         say(f"Skipped the first commit: {reason}." if reason else "Made the first commit.")

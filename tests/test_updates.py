@@ -253,7 +253,7 @@ def test_template_with_uncommitted_changes_is_not_recorded(template: Path, tmp_p
         *("--output-dir", str(tmp_path), "setup_environment=no"),
         cwd=tmp_path,
     )
-    assert "which `cruft update` needs: the template has uncommitted changes." in said
+    assert "`cruft update` will not work: the template has uncommitted changes." in said
 
 
 def test_password_in_the_address_is_not_recorded(template: Path, tmp_path: Path) -> None:
