@@ -136,6 +136,8 @@ def make_first_commit(project: str) -> str | None:
         git(project, *OPTIONS, "commit", "--quiet", "--message", "Start from the template")
     except FileNotFoundError:
         return "git is not installed"
+    except OSError as error:
+        return f"git can't be started ({error.strerror})"
     except subprocess.CalledProcessError as error:
         if "tell me who you are" in error.stderr:
             return "git doesn't know you; set user.name and user.email, then run `git commit`"

@@ -5,8 +5,8 @@ when the script fails. The folder exists before its name can be checked here, so
 cookiecutter.json replaces a slug such as `../x` by a safe name. `__given_slug` keeps the original
 for this check.
 
-Each hook loads at most 60 modules, indirect imports included: loading them takes longer than the
-work itself, and every generation pays for it. `dataclasses` alone would double the number.
+Each hook loads at most 55 modules, indirect imports included: loading them takes longer than the
+work itself, about 0.3 ms each, and every generation pays for it.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def test_configuration_of_the_user_changes_nothing(
 def test_line_endings_of_the_template_are_committed(
     project: Path, gitconfig: Path, autocrlf: str
 ) -> None:
-    """Git would refuse them: `fatal: LF would be replaced by CRLF`."""
+    """By default, git fails: `fatal: LF would be replaced by CRLF`."""
     gitconfig.write_text(f"{IDENTITY}[core]\nautocrlf = {autocrlf}\nsafecrlf = true\n")
     assert make_first_commit(str(project)) is None
     assert git(project, "cat-file", "-s", "HEAD:README.md") == str(len(FILES["README.md"]))
@@ -149,7 +149,7 @@ def test_unknown_author_can_commit_later(
     assert sorted(git(project, "ls-files").splitlines()) == sorted(FILES)
 
 
-def test_missing_git_is_a_reason(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_git_skips_the_commit(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert make_first_commit(str(project)) == "git is not installed"
 

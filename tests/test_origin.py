@@ -126,18 +126,18 @@ def assert_skipped(service: Path, template: Path, reason: str) -> None:
     assert not (service / hook.RECORD).exists()
 
 
-def test_missing_git_is_a_reason(
+def test_missing_git_skips_the_record(
     service: Path, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
     assert_skipped(service, template, "git could not read the template's commit")
 
 
-def test_missing_folder_is_a_reason(service: Path, tmp_path: Path) -> None:
+def test_missing_folder_skips_the_record(service: Path, tmp_path: Path) -> None:
     assert_skipped(service, tmp_path / "gone", "the template's folder was not found")
 
 
-def test_repository_without_a_commit_is_a_reason(service: Path, tmp_path: Path) -> None:
+def test_repository_without_a_commit_skips_the_record(service: Path, tmp_path: Path) -> None:
     folder = tmp_path / "new"
     folder.mkdir()
     git(folder, "init", "--quiet")

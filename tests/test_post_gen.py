@@ -191,7 +191,7 @@ def test_failed_set_up_keeps_the_project(project: Path, trouble: str) -> None:
 
 
 def test_closed_output_keeps_the_project(project: Path) -> None:
-    """For example `cookiecutter ... | head -1`."""
+    """As after `cookiecutter ... | head -1`, where nobody reads the rest."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as output:

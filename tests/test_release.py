@@ -156,7 +156,7 @@ def test_records_of_the_template_are_correct() -> None:
 
 
 def test_record_may_name_the_present_commit(repository: Path) -> None:
-    """As it does between the tag and the commit of the record."""
+    """It does between the tag and the commit of the record."""
     releases = {**read_releases(repository), "1.10.0": head(repository)}
     (repository / "releases.json").write_text(json.dumps(releases), "utf-8")
     assert record_problems(repository) == []

@@ -29,7 +29,7 @@ ANSWERS = {
     "postgresql": ("database=postgresql", "license=MIT"),
     "sqlite": ("database=sqlite", "license=GPL-3.0-or-later"),
 }
-# What to check out for each release.
+# The tag or commit to check out, by release.
 CHECKOUTS = {INVENTED: INVENTED, **read_releases(ROOT)}
 
 

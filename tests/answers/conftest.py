@@ -26,7 +26,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Path:
-    """The output folder. A folder beside it must not be harmed."""
+    """The output folder. The folder next to it must not change."""
     path = tmp_path / "outer/parent"
     path.mkdir(parents=True)
     (path.parent / "victim").mkdir()

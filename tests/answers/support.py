@@ -1,4 +1,4 @@
-"""What the tests of answers share: names for cases, and cookiecutter.json without questions."""
+"""Helpers for the tests of answers: computing answers, rendering hooks, running cookiecutter."""
 
 from __future__ import annotations
 
