@@ -124,16 +124,10 @@ def git(folder: str, *arguments: str, search_upwards: bool = False) -> str:
 def make_first_commit(project: str) -> str | None:
     """Commit all files to a repository in the project; return why that wasn't possible."""
     try:
-        if os.path.exists(os.path.join(project, ".git")):
-            if git(project, "rev-list", "--all", "--max-count=1"):
-                return "this is a repository with commits already"
-        else:
-            outer = outer_repository(project)
-            if outer:
-                return f"the folder is inside another repository, {outer}"
-            git(project, *OPTIONS, "init", "--quiet", "--template=")
-        git(project, *OPTIONS, "add", "--all")
-        git(project, *OPTIONS, "commit", "--quiet", "--message", "Start from the template")
+        reason = prepare_repository(project)
+        if reason is None:
+            git(project, *OPTIONS, "add", "--all")
+            git(project, *OPTIONS, "commit", "--quiet", "--message", "Start from the template")
     except FileNotFoundError:
         return "git is not installed"
     except OSError as error:
@@ -142,6 +136,18 @@ def make_first_commit(project: str) -> str | None:
         if "tell me who you are" in error.stderr:
             return "git doesn't know you; set user.name and user.email, then run `git commit`"
         return f"git says: {error.stderr.strip().rpartition(chr(10))[2]}"
+    return reason
+
+
+def prepare_repository(project: str) -> str | None:
+    """Make a repository, or take the empty one that is there; return why there is none to use."""
+    if os.path.exists(os.path.join(project, ".git")):
+        has_commits = git(project, "rev-list", "--all", "--max-count=1")
+        return "this is a repository with commits already" if has_commits else None
+    outer = outer_repository(project)
+    if outer:
+        return f"the folder is inside another repository, {outer}"
+    git(project, *OPTIONS, "init", "--quiet", "--template=")
     return None
 
 

@@ -2,7 +2,7 @@
 
 Cookiecutter renders this file, runs it in the new, empty project folder, and deletes that folder
 when the script fails. The folder exists before its name can be checked here, so `__slug_guard` in
-cookiecutter.json replaces a slug such as `../x` by a safe name. `__given_slug` keeps the original
+cookiecutter.json replaces a slug such as `../x` with a safe name. `__given_slug` keeps the original
 for this check.
 
 Each hook loads at most 55 modules, indirect imports included: loading them takes longer than the

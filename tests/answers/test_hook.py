@@ -83,7 +83,7 @@ def test_hook_loads_few_modules(file: Path) -> None:
     code = "import sys; before = {*sys.modules}; sys.path.insert(0, sys.argv[1]); "
     code += f"import hooks.{file.stem}; print(*{{*sys.modules}} - before)"
     loaded = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(ROOT)],
+        [sys.executable, "-B", "-I", "-S", "-c", code, str(ROOT)],
         capture_output=True,
         text=True,
         check=True,
