@@ -5,7 +5,7 @@ python3 dev.py test [pytest options]  run the template's tests
 python3 dev.py check                  lint, formatting, types and workflows of the template itself
 python3 dev.py lock [--upgrade]       pin the dependencies again (--check: only compare)
 python3 dev.py benchmark [--limit N]  how long a generation takes, beside an empty template
-python3 dev.py release VERSION        check that all is ready, and tag a release
+python3 dev.py release VERSION        check that all is ready, tag a release and record it
 python3 dev.py pictures               make the pictures of the README again
 """
 

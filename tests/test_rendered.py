@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dev import TEMPLATE, clean_environment
-from hooks.pre_gen_project import RECORD
+from hooks.post_gen_project import RECORD
 from tests.conftest import DATABASES, LICENSES, Answers, Bake, is_copied
 from tests.support import parse
 
