@@ -104,12 +104,12 @@ def is_cruft_comparison() -> bool:
     )
 
 
-def set_up(script: str, *, environment: bool, git: bool) -> None:
+def set_up(script: str, *, wanted: bool) -> None:
     """Run the project's own scripts/setup_environment.py, in this process.
 
     Whatever goes wrong in it, the project is whole and must not be deleted.
     """
-    if not environment and not git:
+    if not wanted:
         print(f"The files are complete. To set the service up: python3 {script!a}")
         return
     import importlib  # noqa: PLC0415 - see above
@@ -118,11 +118,7 @@ def set_up(script: str, *, environment: bool, git: bool) -> None:
     folder, name = os.path.split(script)
     sys.path.insert(0, folder)
     try:
-        setup = importlib.import_module(name.removesuffix(".py"))
-        arguments = ["--init-git"] if git else []
-        if not environment:
-            arguments += ["--skip", *(step.name for step in setup.STEPS if step.name != "git")]
-        setup.main(arguments)
+        importlib.import_module(name.removesuffix(".py")).main([])
     except (Exception, KeyboardInterrupt, SystemExit):  # noqa: BLE001 - see above
         sys.excepthook(*sys.exc_info())
         sys.stderr.write(f"The project is complete, but not set up: {script!a}\n")
@@ -144,7 +140,7 @@ def main() -> int:
         )
         sys.stderr.write(f"none: python3 {script!a}\n")
     else:
-        set_up(script, environment=SETUP_ENVIRONMENT == YES, git=INIT_GIT == YES)
+        set_up(script, wanted=SETUP_ENVIRONMENT == YES)
     return 0
 
 

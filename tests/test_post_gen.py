@@ -20,11 +20,9 @@ ANSWERS = {
     "setup_environment": False,
     "init_git": False,
 }
-# Stands in for scripts/setup_environment.py, which test_setup.py tests.
+# Stands in for scripts/setup_environment.py, which has its own tests in tests/setup.
 SETUP = """
-import collections, json, pathlib
-Step = collections.namedtuple("Step", "name")
-STEPS = [Step("env"), Step("venv"), Step("git")]
+import json, pathlib
 def main(arguments):
     pathlib.Path("arguments.json").write_text(json.dumps(arguments))
     {trouble}
@@ -86,7 +84,7 @@ def test_the_table_knows_only_answers_that_exist() -> None:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_keeps_what_was_chosen(project: Path, database: str) -> None:
-    result = run_hook(project, database=database, init_git=True)
+    result = run_hook(project, database=database, setup_environment=True)
     assert result.returncode == 0, result.stderr
     expected = {"README.md", "app/db/session.py", *hook.INSTEAD_OF.values()}
     expected |= {"scripts/setup_environment.py", "arguments.json"}
@@ -123,17 +121,17 @@ def test_a_missing_path_is_an_error_before_anything_is_removed(project: Path, mi
     assert files_of(project) == before
 
 
-@pytest.mark.parametrize("setup_environment", [True, False])
-@pytest.mark.parametrize("init_git", [True, False])
-def test_does_what_was_answered(project: Path, setup_environment: bool, init_git: bool) -> None:
-    result = run_hook(project, setup_environment=setup_environment, init_git=init_git)
+def test_project_is_set_up_when_the_answer_is_yes(project: Path) -> None:
+    result = run_hook(project, setup_environment=True)
     assert result.returncode == 0, result.stderr
-    if not setup_environment and not init_git:
-        assert not (project / "arguments.json").exists()
-        assert str(project / "scripts/setup_environment.py") in result.stdout
-        return
-    skip = [] if setup_environment else ["--skip", "env", "venv"]
-    assert arguments_of(project) == [*(["--init-git"] if init_git else []), *skip]
+    assert arguments_of(project) == []
+
+
+def test_command_is_printed_when_the_answer_is_no(project: Path) -> None:
+    result = run_hook(project, setup_environment=False)
+    assert result.returncode == 0, result.stderr
+    assert not (project / "arguments.json").exists()
+    assert str(project / "scripts/setup_environment.py") in result.stdout
 
 
 @pytest.mark.parametrize(
