@@ -36,7 +36,7 @@ def answer_nothing(service: Service) -> None:
     service.env |= {"PIP_DEFAULT_TIMEOUT": "1", "UV_HTTP_TIMEOUT": "1"}
 
 
-TROUBLES = {
+TROUBLES: dict[Callable[[Service], None], str] = {
     go_offline: "The package index can't be reached",
     answer_503: "The package index can't be reached",
     answer_nothing: "The package index can't be reached",
