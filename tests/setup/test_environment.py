@@ -56,7 +56,7 @@ def test_variables_that_override_the_env_file_are_named(service: Service) -> Non
     result = service.set_up(DATABASE_URL="sqlite:///other.db", secret_key="too short")
 
     name = "SECRET_KEY" if os.name == "nt" else "secret_key"  # Windows has uppercase ones only
-    assert f"Your shell sets DATABASE_URL, {name}, which" in result.stdout
+    assert f"Your shell sets DATABASE_URL, {name};" in result.stdout
     assert "too short" not in result.stdout
 
 

@@ -68,7 +68,7 @@ def test_trouble_with_the_package_index_is_explained(
 @pytest.mark.parametrize(
     ("trouble", "step", "reason"),
     [
-        ({"TOY_ALEMBIC": "no such table"}, 4, "exit status 1.\n    no such table"),
+        ({"TOY_ALEMBIC": "no such table"}, 4, "Exit status 1.\n    no such table"),
         ({"TOY_INIT_DB": "database or disk is full"}, 5, "The disk is full."),
         ({"TOY_UVICORN": "Address in use"}, 6, "The service stopped.\n    Address in use"),
     ],

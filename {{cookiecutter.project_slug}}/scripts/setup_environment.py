@@ -48,7 +48,7 @@ LOG = VAR / "setup.log"
 SECONDS_TO_START = 30
 SECONDS_TO_STOP = 10
 
-# What the output of a failed command means.
+# What a pattern in the output of a failed command means.
 CAUSES = {
     r"no space left|disk is full|disk quota exceeded": "The disk is full.",
     r"no module named '?(ensurepip|venv)\b": (
@@ -106,10 +106,10 @@ def make_venv() -> bool:
                 return False
         if VENV.is_symlink() or (any(VENV.iterdir()) and not STAMP.exists()):
             raise SetupError(f"{VENV} doesn't work, and this script didn't make it. Move it away.")
-        rubbish = VAR / "rubbish"
-        shutil.rmtree(rubbish, ignore_errors=True)
-        VENV.replace(rubbish)  # first, so that an interruption doesn't leave half an environment
-        shutil.rmtree(rubbish)
+        old_venv = VAR / "old-venv"
+        shutil.rmtree(old_venv, ignore_errors=True)
+        VENV.replace(old_venv)  # so that an interruption can't leave half of it in place
+        shutil.rmtree(old_venv)
     VENV.mkdir()
     STAMP.touch()
     if UV:
@@ -166,7 +166,7 @@ def get(url: str) -> str:
 
 STEPS = {
     "Writing .env": write_env,
-    f"Creating .venv with {'uv' if UV else 'venv'}": make_venv,
+    "Creating .venv": make_venv,
     f"Installing packages with {'uv' if UV else 'pip'}": install_packages,
     "Migrating the database": lambda: run(PYTHON, "-m", "alembic", "upgrade", "head"),
     "Creating the first superuser": lambda: run(PYTHON, "-m", "app.db.init_db"),
@@ -180,9 +180,7 @@ STEPS = {
 def run(*command: object) -> bool:
     with started(*command) as (process, output):
         if process.wait():
-            raise SetupError(
-                explain(output, f"The command ended with exit status {process.returncode}.")
-            )
+            raise SetupError(explain(output, f"Exit status {process.returncode}."))
     return True
 
 
@@ -190,7 +188,7 @@ def run(*command: object) -> bool:
 def started(
     *command: object, **settings: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """Start a command, and make sure at the end that it has stopped and its output is in the log.
+    """Start a command; at the end of the block, stop it and add its output to the log.
 
     The output goes to a file because a database server that outlives the command would keep a pipe
     open.
@@ -285,7 +283,7 @@ def print_summary(seconds: float) -> None:
     print(f"  Log in     with FIRST_SUPERUSER_EMAIL and _PASSWORD from {ENV_FILE}")
     print(f"  Test it    {programs / 'poe'} check")
     if names := ", ".join(shadowing_variables()):
-        print(f"  Warning    Your shell sets {names}, which the service prefers to .env.")
+        print(f"  Warning    Your shell sets {names}; the service uses that instead of .env.")
 
 
 def print_problem(problem: str) -> None:
