@@ -58,16 +58,12 @@ COMMANDS = {
     "pictures": [["-m", "tools.pictures"]],
 }
 
-# Of the variables that steer pip and uv, those that say how an index is reached and where
-# the cache is. All others (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would install elsewhere
-# or something else.
+# The variables of pip and uv that only say how to reach the package index and the cache. All others
+# (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would install elsewhere, or something else. The service's
+# scripts/setup_environment.py has the same ones; a test compares them.
 INSTALLER_VARIABLES = re.compile(
-    r"""PIP_(CACHE_DIR|CERT|CLIENT_CERT|CONFIG_FILE|DEFAULT_TIMEOUT|EXTRA_INDEX_URL|FIND_LINKS
-            |INDEX_URL|KEYRING_PROVIDER|NO_CACHE_DIR|NO_INDEX|PROXY|RETRIES|TRUSTED_HOST)
-      | UV_(CACHE_DIR|CONFIG_FILE|DEFAULT_INDEX|EXCLUDE_NEWER|EXTRA_INDEX_URL|FIND_LINKS
-            |HTTP_TIMEOUT|INDEX(_.+)?|INDEX_URL|INSECURE_HOST|KEYRING_PROVIDER|LINK_MODE
-            |NATIVE_TLS|NO_CACHE|OFFLINE|SYSTEM_CERTS)""",
-    re.VERBOSE,
+    "(PIP|UV)_.*(CACHE|CERT|CONFIG|CREDENTIALS|EXCLUDE_NEWER|FIND_LINKS|HOST|HTTP|INDEX|KEYRING"
+    "|LINK_MODE|OFFLINE|PROXY|RETRIES|TIMEOUT|TLS).*"
 )
 # What would make a Python that we start use another environment's packages or settings.
 FOREIGN_VARIABLES = {

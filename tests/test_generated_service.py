@@ -143,7 +143,7 @@ def call(
 def test_summary_says_how_to_go_on(service: Service) -> None:
     assert "The service is set up" in service.output
     assert f"cd {service.project}" in service.output
-    assert f"{Path('.venv', BIN.name, 'uvicorn')} app.main:app" in service.output
+    assert f"{Path('.venv', BIN.name, 'fastapi')} dev" in service.output
     assert str(service.project / ".env") in service.output
     assert "Skipped" not in service.output
     assert service.output.isascii()
@@ -228,7 +228,7 @@ def test_own_checks_pass(service: Service) -> None:
 @pytest.mark.parametrize("service", [*SCENARIOS, *NIGHTLY], indirect=True)
 def test_starts_and_answers(service: Service) -> None:
     readme = (service.project / "README.md").read_text(encoding="utf-8")
-    assert ".venv/bin/uvicorn app.main:app" in readme
+    assert ".venv/bin/fastapi dev" in readme
 
     account = {"email": "ada@example.com", "password": "correct horse battery staple"}
     with running(service.project, service.env) as address:

@@ -109,8 +109,6 @@ BESIDE: list[str] = [
     "docs/database.md",
     "pyproject.toml",
     "requirements-dev.txt",
-    "scripts/checkout.py",
-    "scripts/first_commit.py",
     "scripts/setup_environment.py",
     "tests/api/test_access.py",
     "tests/api/test_auth.py",

@@ -58,7 +58,8 @@ def running(project: Path, env: Mapping[str, str], first_port: int = 0) -> Itera
     Any port, unless said otherwise: two processes that look for the next one find the same.
     """
     port = free_port(first_port)
-    command = [program(project, "uvicorn"), "app.main:app", "--port", str(port)]
+    command = [program(project, "python"), "-m", "app"]
+    env = {**env, "PORT": str(port)}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, cwd=project, env=env, stdout=log, stderr=log)
         try:
