@@ -52,8 +52,13 @@ class ReadSession:
     async def execute(
         self, statement: TypedReturnsRows[*Columns], params: dict[str, Any] | None = None
     ) -> Result[*Columns]:
-        async with self._session.begin():
-            return await self._session.execute(statement, params)
+        try:
+            result = await self._session.execute(statement, params)
+        except BaseException:
+            await self._session.rollback()
+            raise
+        await self._session.commit()  # gives the connection back; there is nothing to commit
+        return result
 
     async def scalars(
         self, statement: TypedReturnsRows[Value], params: dict[str, Any] | None = None
