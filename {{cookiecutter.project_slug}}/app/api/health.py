@@ -8,12 +8,18 @@ router = APIRouter(tags=["process"])
 
 @router.get("/livez", operation_id="livez")
 async def livez() -> Health:
-    """Whether the process runs. Touches nothing else: a restart would not mend a database."""
+    """Check that the process is alive.
+
+    Touches nothing else: a restart would not repair a database.
+    """
     return Health(status="ok")
 
 
 @router.get("/readyz", operation_id="readyz")
 async def readyz(health: HealthServiceDep) -> Health:
-    """Whether requests can be answered: the database is there and migrated."""
+    """Check that the service can handle requests.
+
+    The database answers and is migrated, and the service isn't shutting down.
+    """
     await health.check_ready()
     return Health(status="ok")
