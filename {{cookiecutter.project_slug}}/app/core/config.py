@@ -20,6 +20,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.limits import POOL_TIMEOUT_SECONDS
+from app.core.validation import describe_error
+
 PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
 PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
 PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
@@ -113,7 +116,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseURL | None = None
     database_pool_size: int = Field(default=15, ge=1)
-    database_pool_timeout: float = Field(default=0.5, gt=0)
+    database_pool_timeout: float = Field(default=POOL_TIMEOUT_SECONDS, gt=0)
     database_statement_timeout: float = Field(default=10, gt=0)
 
     secret_key: SecretStr
@@ -205,7 +208,7 @@ def load_settings(**values: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):
-            message = problem["msg"].removeprefix("Value error, ")
+            message = describe_error(problem)
             name = str(problem["loc"][0]).upper() if problem["loc"] else ""
             if problem["type"] == "missing":
                 message = "is missing or empty"
