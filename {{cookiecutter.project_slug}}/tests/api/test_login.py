@@ -36,7 +36,9 @@ async def test_access_token_expires_when_expires_in_says(
     assert ada.tokens["expires_in"] == settings.access_token_minutes * 60
 
 
-async def test_address_is_compared_without_case(client: httpx2.AsyncClient, ada: UserClient) -> None:
+async def test_address_is_compared_without_case(
+    client: httpx2.AsyncClient, ada: UserClient
+) -> None:
     assert (await request_token(client, "ADA@example.com")).status_code == 200
 
 
