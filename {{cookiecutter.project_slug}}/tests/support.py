@@ -1,4 +1,4 @@
-"""What tests and fixtures share."""
+"""Helpers that tests and fixtures share."""
 
 import asyncio
 import re
@@ -68,7 +68,7 @@ def cheap_password_hasher(settings: Settings, **arguments: Any) -> PasswordHashe
 
 
 class PausableArgon2(argon2.PasswordHasher):
-    """Cheap hashing that a test can hold up in its threads, to see what others do meanwhile."""
+    """Cheap hashing that a test can count, and pause in its threads to look at the service."""
 
     def __init__(self) -> None:
         super().__init__(time_cost=1, memory_cost=16, parallelism=1)
@@ -137,7 +137,7 @@ def alembic(url: URL, action: str, *arguments: str) -> None:
 
 @dataclass
 class Mailbox:
-    """What a real SMTP server has received."""
+    """The mails that a real SMTP server has received."""
 
     port: int = 0
     messages: list[EmailMessage] = field(default_factory=list)
@@ -207,13 +207,13 @@ class UserClient(httpx2.AsyncClient):
         self.headers["Authorization"] = f"Bearer {self.tokens['access_token']}"
 
     async def is_signed_in(self) -> bool:
-        """Tell whether the access token works."""
+        """Return whether the access token works."""
         response = await self.get(ME)
         assert response.status_code in {200, 401}, response.text
         return response.status_code == 200
 
     async def can_refresh(self) -> bool:
-        """Tell whether the refresh token works, which consumes it."""
+        """Return whether the refresh token works. This consumes it."""
         response = await request_refresh(self, self.tokens["refresh_token"])
         assert response.status_code in {200, 401}, response.text
         return response.status_code == 200

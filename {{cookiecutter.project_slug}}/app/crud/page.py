@@ -51,7 +51,7 @@ async def fetch_page(
         order = order.nulls_first() if descending else order.nulls_last()
     statement = statement.order_by(order, id_column.desc() if descending else id_column.asc())
     try:
-        # One row more than asked for tells whether there is a next page.
+        # Fetch one row more than asked for, to see whether there is a next page.
         items = list(await session.scalars(statement.limit(params.limit + 1)))
     except StatementError as error:
         if params.cursor is None:

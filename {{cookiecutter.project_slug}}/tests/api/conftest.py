@@ -21,7 +21,7 @@ async def ada_elsewhere(app: FastAPI, ada: UserClient) -> AsyncIterator[UserClie
 
 @pytest.fixture
 def argon2(resources: Resources) -> Iterator[PausableArgon2]:
-    """What the application hashes passwords with: cheap, counted, and it can be paused."""
+    """The Argon2 of the application: cheap, counted, and a test can pause it."""
     argon2 = PausableArgon2()
     policy = resources.password_hasher.policy
     resources.password_hasher.close()

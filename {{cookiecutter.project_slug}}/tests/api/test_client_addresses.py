@@ -1,4 +1,4 @@
-"""The address of a client: who is believed about it."""
+"""Client addresses: X-Forwarded-For counts only if a trusted proxy has sent it."""
 
 import pytest
 from fastapi import FastAPI
@@ -29,7 +29,7 @@ async def seen_address(app: FastAPI, user: UserClient, peer: str, forwarded: str
         ("garbage" * 20, None),
     ],
 )
-async def test_trusted_proxy_tells_the_address_of_the_client(
+async def test_forwarded_address_of_a_trusted_proxy_is_used(
     app: FastAPI, ada: UserClient, proxy: str, forwarded: str, seen: str | None
 ) -> None:
     assert await seen_address(app, ada, proxy, forwarded) == seen

@@ -1,4 +1,4 @@
-"""Cursors are opaque but not signed: whatever a client sends, the answer is 422 and never 500."""
+"""Cursors are opaque but not signed, so a client can send anything: it gets 422, never 500."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import pytest
 from tests.support import USERS, UserClient, assert_problem
 
 ID = "019aaaaa-0000-7000-8000-000000000000"
-# What a cursor may hold, for each order.
+# A valid value for each order.
 VALUES = {
     "created_at": "2026-11-25T12:00:00Z",
     "-created_at": "2026-11-25T12:00:00Z",
@@ -113,7 +113,9 @@ async def test_cursor_with_an_impossible_id_is_rejected(
 
 
 @pytest.mark.parametrize("sort", ["email", "-email"])
-async def test_cursor_with_nul_in_its_text_is_no_server_error(root: UserClient, sort: str) -> None:
+async def test_cursor_with_nul_in_its_text_causes_no_server_error(
+    root: UserClient, sort: str
+) -> None:
     """PostgreSQL can't compare with NUL; SQLite can."""
     cursor = encode(json.dumps([sort, "a\x00b", ID]))
     response = await root.get(USERS, params={"sort": sort, "cursor": cursor})

@@ -10,8 +10,9 @@ from app.crud.user import add_user, get_user, lock_user
 from app.db.session import Database
 from app.dependencies.current_user import CurrentUser
 from app.dependencies.get_db import ReadSessionDep, SessionDep
+from app.dependencies.resources import Resources
 from app.models.user import User
-from tests.support import UserClient, assert_problem
+from tests.support import ME, UserClient, assert_problem, request_refresh
 
 
 async def full_name(database: Database, user: UserClient) -> str | None:
@@ -111,6 +112,20 @@ async def test_route_can_catch_a_taken_address(
     async with database.read_session() as reader:
         addresses = set(await reader.scalars(select(User.email)))
     assert addresses == {ada.email, "bob@example.com", "eve@example.com"}
+
+
+@pytest.mark.parametrize(
+    "settings_values", [{"database_pool_size": 1, "database_pool_timeout": 0.05}]
+)
+async def test_request_that_gets_no_connection_is_answered_503(
+    ada: UserClient, resources: Resources
+) -> None:
+    async with resources.database.engine.connect():
+        reading = await ada.get(ME)
+        writing = await request_refresh(ada, ada.tokens["refresh_token"])
+    for response in (reading, writing):
+        assert_problem(response, 503, "unavailable")
+        assert response.headers["Retry-After"] == "1"
 
 
 async def test_mounted_application_can_read(app: FastAPI, ada: UserClient) -> None:

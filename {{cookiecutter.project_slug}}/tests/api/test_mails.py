@@ -64,7 +64,7 @@ async def test_account_with_no_use_for_a_mail_gets_none(
 async def test_account_is_looked_up_after_the_response(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The time of the response must not tell whether the account exists."""
+    """The response time must not reveal whether the account exists."""
     order = []
 
     async def observed_app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Changing one's own password."""
+"""Users change their own password."""
 
 import asyncio
 

@@ -121,13 +121,13 @@ async def test_right_current_password_resets_the_counter(ada: UserClient) -> Non
 
 
 async def test_user_can_try_few_new_addresses(ada: UserClient) -> None:
-    """The answer tells whether an address is taken."""
+    """The response reveals whether an address is taken."""
     responses = [
         await ada.patch(ME, json={"email": f"ada{number}@example.com"}) for number in range(11)
     ]
     assert [response.status_code for response in responses] == [200] * 10 + [429]
     assert responses[-1].headers["Retry-After"]
-    # Changes that tell nothing are still possible.
+    # Changes that reveal nothing are still possible.
     for body in ({"full_name": "Ada"}, {"email": "ada9@example.com"}):
         assert (await ada.patch(ME, json=body)).status_code == 200
 
