@@ -33,6 +33,9 @@ MIN_SECRET_LENGTH = 32
 # Words that documentation and other templates put where a secret belongs.
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
 
+# The list of common passwords has none that is shorter.
+MIN_COMMON_PASSWORD_LENGTH = 10
+
 # The schemes that hosting providers use, and the driver that the service uses for each.
 _ASYNC_DRIVERS = {
     "postgres": "postgresql+asyncpg",
@@ -156,6 +159,15 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @model_validator(mode="after")
+    def _check_password_length(self) -> Self:
+        if self.password_reject_common and self.password_min_length < MIN_COMMON_PASSWORD_LENGTH:
+            raise ValueError(
+                f"PASSWORD_MIN_LENGTH: below {MIN_COMMON_PASSWORD_LENGTH}, PASSWORD_REJECT_COMMON "
+                "must be false: the list of common passwords has no shorter ones"
+            )
+        return self
 
     @property
     def is_deployed(self) -> bool:

@@ -54,10 +54,10 @@ async def fetch_page(
     try:
         # One row more than asked for tells whether there is a next page.
         items = list(await session.scalars(statement.limit(params.limit + 1)))
-    except StatementError as error:
+    except (StatementError, ValueError, OverflowError) as error:
         if params.cursor is None:
             raise
-        # Of the right type, but not a value that the database can compare with.
+        # Of the right type, but not a value that the database or its driver can compare with.
         raise InvalidCursorError from error
     if len(items) <= params.limit:
         return FetchedPage(items, None)
@@ -86,7 +86,8 @@ def _is_nullable(column: Column) -> bool:
 
 
 def _encode_cursor(sort: str, value: Any, id_: Any) -> str:
-    text = json.dumps([sort, *to_jsonable_python([value, id_])])
+    # Not in ASCII: an escape takes six characters, and the length of a cursor is limited.
+    text = json.dumps([sort, *to_jsonable_python([value, id_])], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
