@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from typing import Any
 
 import pytest
 
@@ -97,13 +98,13 @@ def test_length_is_12_to_128_characters_by_default(password: str, is_accepted: b
 
 
 def test_settings_change_length_and_common_passwords() -> None:
-    key = "a key for tests that signs nothing else"
-    settings = TestSettings(
-        environment="test",
-        secret_key=key,
-        password_min_length=8,
-        password_reject_common=False,
-    )
+    values: dict[str, Any] = {
+        "environment": "test",
+        "secret_key": "a key for tests that signs nothing else",
+        "password_min_length": 8,
+        "password_reject_common": False,
+    }
+    settings = TestSettings(**values)
     policy = PasswordPolicy.from_settings(settings)
     assert policy == PasswordPolicy(8, reject_common=False, service_name=PROJECT_NAME)
     policy.check("password", EMAIL, field="password")

@@ -26,8 +26,8 @@ def postgres_error(sqlstate: str, constraint: str = "") -> Exception:
     """Build an error as SQLAlchemy's asyncpg dialect raises it."""
     driver_error = Exception("details")
     driver_error.constraint_name = constraint  # type: ignore[attr-defined]  # as asyncpg does
-    error = asyncpg.AsyncAdapt_asyncpg_dbapi.Error("translated", driver_error)
-    error.sqlstate = sqlstate
+    error: Exception = asyncpg.AsyncAdapt_asyncpg_dbapi.Error("translated", driver_error)  # type: ignore[no-untyped-call]  # has no types
+    error.sqlstate = sqlstate  # type: ignore[attr-defined]  # as above
     return error
 
 

@@ -64,7 +64,7 @@ async def test_address_of_an_account_without_rights_is_rejected(
 ) -> None:
     async with database.session.begin() as session:
         session.add(User(email="root@example.com", hashed_password="x", **account))
-    with pytest.raises(SettingsError, match="FIRST_SUPERUSER_EMAIL: .*signed up with it"):
+    with pytest.raises(SettingsError, match=r"FIRST_SUPERUSER_EMAIL: .*signed up with it"):
         await create_first_superuser(settings)
 
 
