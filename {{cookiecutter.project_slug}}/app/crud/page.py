@@ -53,10 +53,10 @@ async def fetch_page(
     try:
         # Fetch one row more than asked for, to see whether there is a next page.
         items = list(await session.scalars(statement.limit(params.limit + 1)))
-    except StatementError as error:
+    except (StatementError, ValueError, OverflowError) as error:
         if params.cursor is None:
             raise
-        # Of the right type, but not a value that the database can compare with.
+        # Of the right type, but not a value that the database or its driver can compare with.
         raise InvalidCursorError from error
     if len(items) <= params.limit:
         return FetchedPage(items, None)

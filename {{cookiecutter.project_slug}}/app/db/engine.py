@@ -16,7 +16,7 @@ from app.core.exceptions import AppError, UnavailableError
 from app.core.limits import CONNECT_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS, POOL_TIMEOUT_SECONDS
 from app.db.errors import translate_db_error
 
-# A connection that has been used within this time is taken to be alive.
+# A connection that has been used within this time isn't pinged.
 PING_AFTER_SECONDS = 1
 
 # How long a writer of SQLite waits for another one.
@@ -126,9 +126,12 @@ def _ping_postgresql(
 ) -> None:
     """Check a connection that has been idle: like `pool_pre_ping`, but with a time-out.
 
-    It takes one round trip instead of three. A closed connection is replaced; a server that
-    doesn't answer the ping would not answer to a new connection either.
+    It takes one round trip instead of three. A closed connection is replaced, and needs no ping if
+    its end has been noticed. A server that doesn't answer the ping would not answer to a new
+    connection either.
     """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
     used_at = record.info.get("used_at")
     if used_at is None or time.monotonic() - used_at < PING_AFTER_SECONDS:
         return

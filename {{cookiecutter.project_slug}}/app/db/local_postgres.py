@@ -79,7 +79,7 @@ def local_postgres(
     """
     directory = directory.resolve()
     with _alone(directory):
-        cluster = _Cluster(directory, durable=durable)
+        cluster = Cluster(directory, durable=durable)
         _join(directory)
     try:
         with _alone(directory):
@@ -127,7 +127,7 @@ def _leave(directory: Path) -> bool:
     return False
 
 
-class _Cluster:
+class Cluster:
     """The data directory of a server and the programs that work on it."""
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
@@ -155,7 +155,7 @@ class _Cluster:
         port = self._running_port() or self._launch()
         password = self.password.read_text(encoding="ascii")
         connection = ("-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", "postgres")
-        self._run(
+        self.run(
             "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"name={database}", *connection,
             stdin=_CREATE_DATABASE, PGPASSWORD=password, PGCLIENTENCODING="UTF8",
         )  # fmt: skip
@@ -166,7 +166,7 @@ class _Cluster:
 
     def stop(self) -> None:
         if self._running_port():
-            self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
+            self.run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
         if self.account and not self.durable and self.link.is_symlink():
             # Outside of *directory*, where whoever removes that wouldn't find it.
             shutil.rmtree(self.home)
@@ -184,7 +184,7 @@ class _Cluster:
                 os.fchown(file, self.account.get("user", -1), self.account.get("group", -1))
         new = self.home / f"new-{secrets.token_hex(4)}"
         options = () if self.durable else ("--no-sync",)
-        self._run("initdb", "-D", str(new), f"--pwfile={self.password}", *_INITDB_OPTIONS, *options)
+        self.run("initdb", "-D", str(new), f"--pwfile={self.password}", *_INITDB_OPTIONS, *options)
         new.rename(self.data)
 
     def _launch(self) -> int:
@@ -192,7 +192,7 @@ class _Cluster:
             options = f"-p {_free_port()}" + ("" if self.durable else _NOT_DURABLE)
             self.log.unlink(missing_ok=True)  # its end is for error messages: this start alone
             try:
-                self._run(
+                self.run(
                     "pg_ctl", "start", "-D", str(self.data), "-l", str(self.log), "-w", "-o", options
                 )  # fmt: skip
             except LocalPostgresError as error:
@@ -224,10 +224,10 @@ class _Cluster:
         if lines[7:] and lines[7].strip() == "ready":
             return int(lines[3])
         # Its user was killed while it was starting or stopping.
-        self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
+        self.run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
         return None
 
-    def _run(self, program: str, *arguments: str, stdin: str = "", **variables: str) -> None:
+    def run(self, program: str, *arguments: str, stdin: str = "", **variables: str) -> None:
         # PGHOST, PGOPTIONS and the like are meant for other servers. LC_ALL: some systems set
         # locales that they don't have.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}

@@ -23,13 +23,13 @@ class ReadOnlyError(RuntimeError):
 
 
 class _ReadOnlySession(Session):
-    def flush(self, objects: Any = None) -> None:
+    def flush(self, objects: Any = None) -> None:  # noqa: ARG002 -- the signature of SQLAlchemy
+        """Raise ReadOnlyError if there is something to write."""
         if self.new or self.dirty or self.deleted:
             raise ReadOnlyError(
                 "an object of a ReadSession was changed, which stores nothing: load it with the "
                 "session of a writing route (SessionDep) and change that one"
             )
-        super().flush(objects)
 
 
 @event.listens_for(_ReadOnlySession, "do_orm_execute")
@@ -52,6 +52,7 @@ class ReadSession:
     async def execute(
         self, statement: TypedReturnsRows[*Columns], params: dict[str, Any] | None = None
     ) -> Result[*Columns]:
+        self.check_unchanged()
         try:
             result = await self._session.execute(statement, params)
         except BaseException:
@@ -70,9 +71,9 @@ class ReadSession:
     ) -> Value | None:
         return (await self.scalars(statement, params)).first()
 
-    async def check_unchanged(self) -> None:
+    def check_unchanged(self) -> None:
         """Raise ReadOnlyError if an object that this session has loaded was changed."""
-        await self._session.flush()
+        self._session.sync_session.flush()
 
 
 # For queries that both kinds of routes need.
@@ -100,7 +101,7 @@ class Database:
         async with self._read_session() as session:
             reader = ReadSession(session)
             yield reader
-            await reader.check_unchanged()
+            reader.check_unchanged()
 
     @classmethod
     @asynccontextmanager

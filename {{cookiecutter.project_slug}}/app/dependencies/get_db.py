@@ -53,7 +53,7 @@ async def get_db(
                 if error.commit_on_error:
                     await session.commit()
                 raise
-            await reader.check_unchanged()
+            reader.check_unchanged()
             await session.commit()
     except PoolTimeoutError as error:
         raise UnavailableError(retry_after=1) from error

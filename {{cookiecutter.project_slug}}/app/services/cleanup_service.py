@@ -11,7 +11,6 @@ from app.crud.user_session import delete_expired_used_tokens, delete_finished_us
 from app.db.base import utc_now
 from app.db.session import Database
 
-BATCH_SIZE = 1000
 # Longer than any request takes.
 MIN_AGE = timedelta(days=1)
 
@@ -25,8 +24,9 @@ class _BatchDelete(Protocol):
 
 
 class CleanupService:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, batch_size: int = 1000) -> None:
         self._database = database
+        self._batch_size = batch_size
 
     async def delete_finished_user_sessions(self) -> int:
         """Return how many sessions were deleted."""
@@ -42,7 +42,9 @@ class CleanupService:
         count, last_id = 0, UUID(int=0)
         while True:
             async with self._database.session.begin() as session:
-                deleted = await delete(session, before=before, after_id=last_id, limit=BATCH_SIZE)
+                deleted = await delete(
+                    session, before=before, after_id=last_id, limit=self._batch_size
+                )
             if not deleted:
                 return count
             count += len(deleted)

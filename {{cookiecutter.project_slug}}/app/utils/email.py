@@ -20,12 +20,6 @@ logger = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "email"
 MAIL_DIRECTORY = VAR / "mail"
-SMTP_TIMEOUT_SECONDS = 10  # for each answer of the SMTP server
-SMTP_CONNECTIONS = 5
-MAX_QUEUED = 1000
-RETRY_DELAYS_SECONDS = (1, 5, 25)
-SHUTDOWN_GRACE_SECONDS = 5
-CANCEL_GRACE_SECONDS = 1
 
 _environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -75,17 +69,24 @@ class Mailer:
         settings: Settings,
         *,
         directory: Path = MAIL_DIRECTORY,
-        retry_delays: tuple[float, ...] = RETRY_DELAYS_SECONDS,
+        smtp_timeout: float = 10,  # seconds, for each answer of the server
+        max_connections: int = 5,
+        max_queued: int = 1000,
+        retry_delays: tuple[float, ...] = (1, 5, 25),
+        shutdown_grace: float = 5,
     ) -> None:
         self._settings = settings
         self._directory = directory
+        self._smtp_timeout = smtp_timeout
+        self._max_queued = max_queued
         self._retry_delays = retry_delays
+        self._shutdown_grace = shutdown_grace
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections = asyncio.Semaphore(SMTP_CONNECTIONS)
+        self._connections = asyncio.Semaphore(max_connections)
 
     def send(self, mail: Mail) -> None:
         """Start to deliver the mail. A failed delivery is retried, and logged in the end."""
-        if len(self._tasks) >= MAX_QUEUED:
+        if len(self._tasks) >= self._max_queued:
             logger.error("A mail could not be sent", extra=_describe(mail, asyncio.QueueFull()))
             return
         task = asyncio.create_task(self._deliver(mail))
@@ -96,12 +97,12 @@ class Mailer:
         """Give mails in delivery a moment to finish."""
         if not self._tasks:
             return
-        _, pending = await asyncio.wait(self._tasks, timeout=SHUTDOWN_GRACE_SECONDS)
+        _, pending = await asyncio.wait(self._tasks, timeout=self._shutdown_grace)
         for task in pending:
             task.cancel()
         if pending:
             # Bounded too: a cancelled aiosmtplib still says QUIT and waits for the answer.
-            await asyncio.wait(pending, timeout=CANCEL_GRACE_SECONDS)
+            await asyncio.wait(pending, timeout=1)
 
     async def _deliver(self, mail: Mail) -> None:
         try:
@@ -157,7 +158,7 @@ class Mailer:
                 password=password.get_secret_value() if password else None,
                 use_tls=settings.smtp_tls == "tls",
                 start_tls=settings.smtp_tls == "starttls",
-                timeout=SMTP_TIMEOUT_SECONDS,
+                timeout=self._smtp_timeout,
             )
 
     def _write(self, message: EmailMessage) -> None:

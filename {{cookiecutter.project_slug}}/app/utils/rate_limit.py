@@ -38,30 +38,28 @@ PER_MAILBOX: dict[MailPurpose, Limit] = {
     "reset-password": Limit("reset-password", parse("5 per hour")),
 }
 
-# A store that doesn't answer must not hold up logins: it gets this long, and a pause afterwards.
-_TIMEOUT_SECONDS = 0.5
-_PAUSE_SECONDS = 5
-
 
 class RateLimits:
     """Counts attempts in the store of REDIS_URL, or in this process without one.
 
-    While the store is unreachable, each process counts for itself.
+    While the store is unreachable, each process counts for itself. A store that doesn't answer must
+    not hold up logins: it gets *timeout* seconds, and then a *pause* before it is asked again.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, timeout: float = 0.5, pause: float = 5) -> None:
         self._enabled = settings.rate_limit_enabled
         self._key = settings.secret_key.get_secret_value()
         self._local = FixedWindowRateLimiter(MemoryStorage())
         self._store: RedisStorage | None = None
+        self._pause = pause
         self._unreachable_until = 0.0
         if settings.redis_url is not None:
             self._store = RedisStorage(
                 f"async+{settings.redis_url.get_secret_value()}",
                 wrap_exceptions=True,
                 implementation="valkey",
-                socket_connect_timeout=_TIMEOUT_SECONDS,
-                socket_timeout=_TIMEOUT_SECONDS,
+                socket_connect_timeout=timeout,
+                socket_timeout=timeout,
             )
 
     async def hit(self, limit: Limit, subject: str) -> None:
@@ -92,7 +90,7 @@ class RateLimits:
             try:
                 return await action(FixedWindowRateLimiter(self._store))
             except StorageError as error:
-                self._unreachable_until = time.monotonic() + _PAUSE_SECONDS
+                self._unreachable_until = time.monotonic() + self._pause
                 reason = type(error.storage_error).__name__
                 logger.warning(
                     "Rate-limit store unreachable; counting locally", extra={"reason": reason}

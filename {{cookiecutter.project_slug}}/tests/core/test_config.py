@@ -1,4 +1,4 @@
-"""Settings: what is accepted, and how a person is told what is not."""
+"""Settings: which values are accepted, and how errors are reported."""
 
 from pathlib import Path
 
@@ -18,17 +18,17 @@ GOOD = {
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the machine's variables nor this checkout's `.env`."""
+    """Hide the variables of this machine and the `.env` of this checkout."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / ".env")
 
 
-def test_production() -> None:
+def test_production_accepts_complete_settings() -> None:
     assert load_settings(**GOOD).is_deployed
 
 
-def test_production_unless_said_otherwise() -> None:
+def test_environment_is_production_by_default() -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL: is missing"):
         load_settings(secret_key=GOOD["secret_key"])
 
@@ -44,7 +44,9 @@ def test_production_unless_said_otherwise() -> None:
         ("FIRST_SUPERUSER_PASSWORD", "Password1234567"),
     ],
 )
-def test_weak_secret(environment: str, name: str, value: str) -> None:
+def test_weak_secret_is_rejected_outside_development(
+    environment: str, name: str, value: str
+) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(**(GOOD | {"environment": environment, name.lower(): value}))
     assert f"  {name}: is " in str(caught.value)
@@ -54,18 +56,24 @@ def test_weak_secret(environment: str, name: str, value: str) -> None:
 @pytest.mark.parametrize(
     "name", ["SECRET_KEY", "DATABASE_URL", "SMTP_HOST", "EMAIL_FROM", "FRONTEND_URL"]
 )
-def test_missing_in_production(name: str) -> None:
+def test_production_rejects_missing_setting(name: str) -> None:
     values = {key: value for key, value in GOOD.items() if key != name.lower()}
     with pytest.raises(SettingsError, match=f"{name}: is missing"):
         load_settings(**values)
 
 
-def test_left_as_in_example_env() -> None:
-    with pytest.raises(SettingsError, match="FRONTEND_URL: is missing, or what development uses"):
+def test_production_rejects_value_from_example_env() -> None:
+    with pytest.raises(SettingsError, match="FRONTEND_URL: is missing or has the value of develop"):
         load_settings(**(GOOD | {"frontend_url": "http://localhost:3000"}))
 
 
-def test_all_problems_at_once_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_needs_no_mail_settings_when_mail_is_off() -> None:
+    mail = {"smtp_host", "email_from", "frontend_url"}
+    values = {name: value for name, value in GOOD.items() if name not in mail}
+    assert load_settings(**values, email_enabled=False).is_deployed
+
+
+def test_error_names_every_wrong_setting_but_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "testing-hidden")
     monkeypatch.setenv("SMTP_PORT", "hidden")
     monkeypatch.setenv("SECRET_KEY", "")
@@ -83,12 +91,12 @@ def test_all_problems_at_once_without_values(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["EMAIL_FROM", "FIRST_SUPERUSER_EMAIL"])
-def test_address_with_a_name(name: str) -> None:
+def test_address_with_display_name_is_rejected(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name}: must be an address alone, without a name"):
         load_settings(**(GOOD | {name.lower(): "Shop <shop@example.com>"}))
 
 
-def test_development_has_a_database_of_its_own() -> None:
+def test_development_needs_no_database_url_and_no_strong_secret() -> None:
     settings = load_settings(environment="development", secret_key="short")
     assert settings.database_url is None
     assert not settings.is_deployed
@@ -105,19 +113,19 @@ def test_development_has_a_database_of_its_own() -> None:
         ("sqlite:////data/app.db", "sqlite+aiosqlite:////data/app.db"),
     ],
 )
-def test_database_url_of_hosting_providers(given: str, used: str) -> None:
+def test_database_url_is_translated_for_the_async_driver(given: str, used: str) -> None:
     url = load_settings(**(GOOD | {"database_url": given})).database_url
     assert url is not None
     assert url.get_secret_value() == used
 
 
-def test_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_is_read_from_comma_separated_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com, http://localhost:3000")
     settings = load_settings(**GOOD)
     assert settings.cors_origins == ["https://a.example.com", "http://localhost:3000"]
 
 
-def test_env_file(tmp_path: Path) -> None:
+def test_env_file_is_read_once_and_empty_values_mean_the_default(tmp_path: Path) -> None:
     lines = [f'{name.upper()}="{value}"' for name, value in GOOD.items()]
     (tmp_path / ".env").write_text("\n".join([*lines, "UNKNOWN=x", "LOG_LEVEL="]))
     get_settings.cache_clear()
@@ -128,7 +136,7 @@ def test_env_file(tmp_path: Path) -> None:
     get_settings.cache_clear()
 
 
-def test_example_names_every_setting_and_its_default(tmp_path: Path) -> None:
+def test_example_env_names_every_setting_with_its_default(tmp_path: Path) -> None:
     text = (ROOT / "example.env").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     names = [line.partition("=")[0] for line in lines]

@@ -1,4 +1,4 @@
-"""Logging, in a process of its own: it is global."""
+"""Logging. It is global, so each test configures it in a process of its own."""
 
 import json
 import subprocess
@@ -19,8 +19,8 @@ request_id_var.set("abc")
 structlog.contextvars.bind_contextvars(order=7)
 logging.getLogger("app.test").info("hello %s", "world", extra={"count": 3})
 logging.getLogger("uvicorn.error").info("started", extra={"color_message": "colours"})
-logging.getLogger("uvicorn.access").info("one line for a request is enough")
-logging.getLogger("app.test").debug("not at this level")
+logging.getLogger("uvicorn.access").info("replaced by our own access log")
+logging.getLogger("app.test").debug("below the level")
 try:
     password = "local variable"
     raise RuntimeError("failed")
@@ -41,7 +41,7 @@ def run(log_format: str) -> list[str]:
     return result.stderr.splitlines()
 
 
-def test_json() -> None:
+def test_json_lines_have_the_context_and_extra_fields() -> None:
     lines = [json.loads(line) for line in run("json")]
     assert "request_id" not in lines.pop(0)
     assert [line["event"] for line in lines] == ["hello world", "started", "problem"]
@@ -55,7 +55,7 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
-def test_no_secrets_and_no_colours(log_format: str) -> None:
+def test_traceback_shows_no_local_variables_and_no_colours(log_format: str) -> None:
     output = "\n".join(run(log_format))
     assert "hello world" in output
     assert "RuntimeError: failed" in output

@@ -1,22 +1,33 @@
-"""What errors of either database mean, whichever of them this service uses."""
+"""Errors of either database become errors of the domain, whichever of them this service uses."""
 
 import sqlite3
+from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import UniqueConstraint, column, select
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.exceptions import EmailTakenError, UnavailableError
-from app.db.errors import translate_db_error
+from app.crud.user import add_user
+from app.db.base import Base
+from app.db.errors import UNIQUE_ERRORS, translate_db_error
+from app.db.session import Database
+from app.models.user import User
+
+# Constraints that no client can violate, so that a violation is a bug.
+UNREACHABLE = {
+    "uq_refresh_tokens_token_hash",  # of a random token
+}
 
 
-def postgres_error(sqlstate: str, constraint: str) -> Exception:
+def postgres_error(sqlstate: str, constraint: str = "") -> Exception:
     """Build an error as SQLAlchemy's asyncpg dialect raises it."""
-    cause = Exception("details")
-    cause.constraint_name = constraint  # type: ignore[attr-defined]  # as asyncpg does
-    error = Exception("translated")
-    error.sqlstate = sqlstate  # type: ignore[attr-defined]  # as the dialect does
-    error.__cause__ = cause
+    driver_error = Exception("details")
+    driver_error.constraint_name = constraint  # type: ignore[attr-defined]  # as asyncpg does
+    error: Exception = asyncpg.AsyncAdapt_asyncpg_dbapi.Error("translated", driver_error)  # type: ignore[no-untyped-call]  # has no types
+    error.sqlstate = sqlstate  # type: ignore[attr-defined]  # as above
     return error
 
 
@@ -33,7 +44,7 @@ def sqlite_error(code: int) -> sqlite3.Error:
         sqlite3.IntegrityError("UNIQUE constraint failed: users.email"),
     ],
 )
-def test_known_unique_violation(cause: Exception) -> None:
+def test_listed_unique_violation_becomes_its_error(cause: Exception) -> None:
     assert isinstance(translate_db_error(IntegrityError("INSERT", {}, cause)), EmailTakenError)
 
 
@@ -46,7 +57,7 @@ def test_known_unique_violation(cause: Exception) -> None:
         sqlite3.IntegrityError("FOREIGN KEY constraint failed"),
     ],
 )
-def test_other_integrity_errors_are_bugs(cause: Exception) -> None:
+def test_other_integrity_error_is_a_bug(cause: Exception) -> None:
     assert translate_db_error(IntegrityError("INSERT", {}, cause)) is None
 
 
@@ -55,14 +66,15 @@ def test_other_integrity_errors_are_bugs(cause: Exception) -> None:
     [
         OperationalError("SELECT", {}, Exception()),
         OperationalError("SELECT", {}, sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT)),
-        DBAPIError("SELECT", {}, postgres_error("57014", "")),
-        DBAPIError("SELECT", {}, postgres_error("53300", "")),
+        DBAPIError("SELECT", {}, postgres_error("57014")),
+        DBAPIError("SELECT", {}, postgres_error("53300")),
         DBAPIError("SELECT", {}, Exception(), connection_invalidated=True),
         PoolTimeoutError(),
         ConnectionRefusedError(),
+        TimeoutError(),
     ],
 )
-def test_lost_database(error: Exception) -> None:
+def test_transient_error_means_unavailable(error: Exception) -> None:
     assert isinstance(translate_db_error(error), UnavailableError)
 
 
@@ -70,6 +82,7 @@ def test_lost_database(error: Exception) -> None:
     "error",
     [
         DBAPIError("SELECT", {}, Exception()),
+        DBAPIError("SELECT", {}, postgres_error("42P01")),  # no such table
         OperationalError(
             "SELECT", {}, sqlite_error(sqlite3.SQLITE_ERROR)
         ),  # such as: no such table
@@ -79,5 +92,49 @@ def test_lost_database(error: Exception) -> None:
         FileNotFoundError(),
     ],
 )
-def test_bugs(error: Exception) -> None:
+def test_any_other_error_is_a_bug(error: Exception) -> None:
     assert translate_db_error(error) is None
+
+
+def unique_constraints() -> Iterator[tuple[str, str]]:
+    """List the name of each unique constraint, and the name that the convention gives it."""
+    for table in Base.metadata.tables.values():
+        for constraint in table.constraints:
+            if isinstance(constraint, UniqueConstraint):
+                columns = (column.name for column in constraint.columns)
+                yield str(constraint.name), "_".join(["uq", table.name, *columns])
+
+
+def test_every_unique_constraint_is_listed_or_unreachable() -> None:
+    """A new constraint belongs to UNIQUE_ERRORS (app/db/errors.py) or to UNREACHABLE above."""
+    assert not UNREACHABLE & set(UNIQUE_ERRORS)
+    assert {name for name, _ in unique_constraints()} == UNREACHABLE | set(UNIQUE_ERRORS)
+
+
+def test_unique_constraints_are_named_by_the_convention() -> None:
+    """SQLite doesn't tell the name, so that it is made from table and columns."""
+    assert [name for name, by_convention in unique_constraints() if name != by_convention] == []
+
+
+def make_user(email: str = "ada@example.com") -> User:
+    return User(email=email, hashed_password="x")
+
+
+async def test_unique_violation_is_raised_where_a_service_can_catch_it(database: Database) -> None:
+    async with database.session.begin() as session:
+        await add_user(session, make_user())
+        with pytest.raises(EmailTakenError) as caught:
+            async with session.begin_nested():
+                await add_user(session, make_user())
+        # The transaction goes on.
+        await add_user(session, make_user("bob@example.com"))
+    assert "email" in str(caught.value.__cause__)  # the database's own message, for the log
+    async with database.read_session() as reader:
+        emails = await reader.scalars(select(User.email).order_by(User.email))
+        assert emails.all() == ["ada@example.com", "bob@example.com"]
+
+
+async def test_bug_keeps_its_own_type(database: Database) -> None:
+    async with database.read_session() as reader:
+        with pytest.raises(DBAPIError):
+            await reader.scalar(select(column("nothing")))

@@ -12,18 +12,18 @@ from app.db.base import Base
 from tests.support import alembic
 
 
-def test_one_head() -> None:
+def test_revisions_have_one_head() -> None:
     script = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
     assert len(script.get_heads()) == 1
 
 
-def test_every_model_is_imported() -> None:
+def test_every_model_is_imported_for_alembic() -> None:
     modules = {f"app.models.{module.name}" for module in pkgutil.iter_modules(app.models.__path__)}
     assert modules == {mapper.class_.__module__ for mapper in Base.registry.mappers}
     assert set(app.models.__all__) == {mapper.class_.__name__ for mapper in Base.registry.mappers}
 
 
-def test_up_down_and_up_again(migrated_database_url: URL) -> None:
+def test_each_migration_runs_up_down_and_up_again(migrated_database_url: URL) -> None:
     revisions = list(ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).walk_revisions())
     for _ in revisions:
         alembic(migrated_database_url, "downgrade", "-1")

@@ -1,0 +1,16 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.db.session import Database
+from tests.crud.things import ThingBase
+
+
+@pytest.fixture
+async def things(database: Database) -> AsyncIterator[Database]:
+    """The database with an empty table of things."""
+    async with database.engine.begin() as connection:
+        await connection.run_sync(ThingBase.metadata.create_all)
+    yield database
+    async with database.engine.begin() as connection:
+        await connection.run_sync(ThingBase.metadata.drop_all)

@@ -1,0 +1,79 @@
+"""Every list of the service, found by its return type: `async def list_…(…) -> FetchedPage[…]`."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from sqlalchemy import event
+
+import app.crud
+from app.crud.page import FetchedPage
+from app.db.base import Base, utc_now
+from app.db.session import Database
+from app.models.user import User
+from app.schemas.page import PageParams
+
+NOW = utc_now()
+# The longest text that fits, of characters that take most space in a cursor.
+LONG = "\U0001f40e" * 238
+# Makes rows that are as equal as they can be. A list of another model needs a line here.
+MAKE_ROW: dict[Any, Callable[[int], Base]] = {
+    User: lambda n: User(email=f"{n}{LONG}@example.com", hashed_password="x", created_at=NOW),
+}
+
+
+class List(NamedTuple):
+    """One list in one order."""
+
+    function: Callable[..., Awaitable[FetchedPage[Any]]]
+    params: type[PageParams]
+    model: Any
+    sort: str
+
+    def __str__(self) -> str:
+        return f"{self.function.__name__}({self.sort})"
+
+    async def fetch(self, database: Database, **params: Any) -> FetchedPage[Any]:
+        parsed = self.params.model_validate({"sort": self.sort, **params})
+        async with database.read_session() as reader:
+            return await self.function(reader, parsed)
+
+    async def store_rows(self, database: Database, count: int) -> None:
+        async with database.session.begin() as session:
+            session.add_all(MAKE_ROW[self.model](number) for number in range(count))
+
+    async def explain(self, database: Database, command: str, **params: Any) -> list[Any]:
+        """Fetch a page, and return what the EXPLAIN *command* says about its statement."""
+        executed: list[tuple[str, Any]] = []
+
+        def note(
+            _connection: object, _cursor: object, statement: str, values: object, *_: object
+        ) -> None:
+            executed.append((statement, values))
+
+        engine = database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        await self.fetch(database, **params)
+        event.remove(engine, "before_cursor_execute", note)
+        ((statement, values),) = executed
+        async with database.engine.connect() as connection:
+            return list(await connection.exec_driver_sql(f"{command} {statement}", values))
+
+
+def find_lists() -> Iterator[List]:
+    for module_info in pkgutil.iter_modules(app.crud.__path__):
+        module = importlib.import_module(f"app.crud.{module_info.name}")
+        for function in vars(module).values():
+            if not inspect.iscoroutinefunction(function) or function.__module__ != module.__name__:
+                continue
+            hints = get_type_hints(function)
+            if get_origin(hints["return"]) is FetchedPage and module_info.name != "page":
+                (model,) = get_args(hints["return"])
+                params: type[PageParams] = hints["params"]
+                for sort in get_args(params.model_fields["sort"].annotation):
+                    yield List(function, params, model, sort)
+
+
+LISTS = list(find_lists())

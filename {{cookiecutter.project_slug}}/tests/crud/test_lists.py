@@ -1,0 +1,45 @@
+"""Every list of the service, in every order."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from app.db.base import Base
+from app.db.engine import make_engine
+from app.db.session import Database
+from tests.crud.lists import LISTS, List
+
+
+def test_lists_are_found() -> None:
+    assert "list_users(-email)" in {str(list_) for list_ in LISTS}
+
+
+@pytest.mark.parametrize("list_", LISTS, ids=str)
+async def test_pages_of_every_list_agree_with_the_whole(database: Database, list_: List) -> None:
+    await list_.store_rows(database, 5)
+    whole = await list_.fetch(database, limit=100)
+    assert len(whole.items) == 5
+    found: list[Any] = []
+    cursor = None
+    for _ in whole.items:
+        page = await list_.fetch(database, limit=1, cursor=cursor)
+        found += page.items
+        cursor = page.next_cursor
+    assert cursor is None
+    assert [row.id for row in found] == [row.id for row in whole.items]
+
+
+@pytest.mark.parametrize("list_", LISTS, ids=str)
+async def test_index_leads_to_every_page_of_every_list(tmp_path: Path, list_: List) -> None:
+    """Without it, a page costs more the later it comes. SQLite tells its plan for a few rows too."""
+    url = make_url("sqlite+aiosqlite://").set(database=str(tmp_path / "app.db"))
+    database = Database(make_engine(url))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    await list_.store_rows(database, 2)
+    first = await list_.fetch(database, limit=1)
+    plan = await list_.explain(database, "EXPLAIN QUERY PLAN", cursor=first.next_cursor)
+    assert plan[0].detail.startswith(f"SEARCH {list_.model.__tablename__} USING INDEX"), plan
+    await database.engine.dispose()
