@@ -14,7 +14,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dev import ROOT, clean_environment, stop
+from dev import ROOT, clean_environment, fatal
 
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 BRANCH = "main"
@@ -31,7 +31,7 @@ def git(root: Path, *arguments: str) -> str:
         check=False,
     )
     if done.returncode != 0:
-        raise stop(f"git {arguments[0]} says: {done.stderr.strip()}")
+        raise fatal(f"git {arguments[0]} says: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
@@ -82,7 +82,7 @@ def release(root: Path, version: str, today: str) -> None:
         version, tags=tags, changelog=changelog, branch=branch, changes=changes, today=today
     )
     if found:
-        raise stop("no release:\n" + "\n".join(f"- {problem}" for problem in found))
+        raise fatal("no release:\n" + "\n".join(f"- {problem}" for problem in found))
     notes = sections(changelog)[f"{version} - {today}"]
     # "verbatim": headings begin with what is a comment to git.
     message = f"Release {version}\n\n{notes}\n"
