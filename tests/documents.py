@@ -73,9 +73,7 @@ def read_sections(document: Path, project: Path) -> list[Section]:
 def _blocks(text: str, name: str) -> Iterator[Block]:
     for match in FENCE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        yield Block(
-            name, line, match["language"], match["title"], match["text"], match["reason"]
-        )
+        yield Block(name, line, match["language"], match["title"], match["text"], match["reason"])
 
 
 def inline_commands(document: Path) -> list[str]:

@@ -21,7 +21,7 @@ import pytest
 from dev import BIN, ROOT
 from tests import documents
 from tests.conftest import DATABASES, Bake
-from tools.running import free_port, running
+from tools.running import running
 
 SERVICE = ROOT / "{{cookiecutter.project_slug}}"
 RECIPES = documents.read_sections(SERVICE / "docs/recipes.md", SERVICE)
@@ -124,8 +124,8 @@ def test_curl_tour_of_the_readme(project: Path) -> None:
         for block in documents.read_blocks(project / "README.md", project)
         if "curl" in block.text
     )
-    with running(project, environment(project)) as address:
-        script = tour.text.replace("http://127.0.0.1:8000", address)
+    with running(project, environment(project)) as server:
+        script = tour.text.replace("http://127.0.0.1:8000", server.address)
         output = documents.run_shell(script, project, environment(project))
     answers = [json.loads(line) for line in re.findall(r"[\[{].*?[\]}](?=[\[{]|$)", output)]
     assert answers[0]["email"] == "ada@example.com"

@@ -18,7 +18,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dev import ROOT, clean_environment, stop
+from dev import ROOT, clean_environment, fatal
 
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -42,7 +42,7 @@ def run_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def git(root: Path, *arguments: str) -> str:
     done = run_git(root, *arguments)
     if done.returncode != 0:
-        raise stop(f"git {arguments[0]} failed: {done.stderr.strip()}")
+        raise fatal(f"git {arguments[0]} failed: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
@@ -116,7 +116,7 @@ def problems(root: Path, version: str, today: str) -> list[str]:
 def release(root: Path, version: str, today: str) -> None:
     found = problems(root, version, today)
     if found:
-        raise stop("nothing was released:\n" + "\n".join(f"- {problem}" for problem in found))
+        raise fatal("nothing was released:\n" + "\n".join(f"- {problem}" for problem in found))
     notes = sections((root / CHANGELOG).read_text(encoding="utf-8"))[f"{version} - {today}"]
     commit = git(root, "rev-parse", "HEAD")
     # "verbatim", because git takes Markdown headings for comments.
