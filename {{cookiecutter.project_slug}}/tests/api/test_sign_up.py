@@ -7,7 +7,9 @@ from uuid import UUID
 import httpx2
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
+from app.core.exceptions import EmailTakenError
 from app.db.session import Database
 from app.models.user import User
 from tests.support import PASSWORD, USERS, UserClient, assert_invalid, assert_problem
@@ -68,6 +70,24 @@ async def test_one_of_many_concurrent_sign_ups_succeeds(
     assert sorted(response.status_code for response in responses) == [201] + [409] * 19
     async with database.read_session() as reader:
         assert list(await reader.scalars(select(User.email))) == ["ada@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("email", "error"),
+    [
+        ("ada@example.com", EmailTakenError),
+        # Only a bug could store these.
+        ("Ada@example.com", IntegrityError),
+        ("ADA@example.com", IntegrityError),
+    ],
+)
+async def test_database_itself_rejects_a_taken_address_in_any_case(
+    ada: UserClient, database: Database, email: str, error: type[Exception]
+) -> None:
+    async with database.session() as session:
+        session.add(User(email=email, hashed_password="x"))
+        with pytest.raises(error):
+            await session.flush()
 
 
 @pytest.mark.parametrize("settings_values", [{"allow_signup": False}])
