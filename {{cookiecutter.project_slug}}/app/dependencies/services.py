@@ -37,9 +37,7 @@ async def get_auth_service(
 async def get_account_service(
     session: SessionDep, reader: ReadSessionDep, resources: ResourcesDep
 ) -> AccountService:
-    return AccountService(
-        session, reader, resources.settings, resources.password_hasher, resources.rate_limits
-    )
+    return AccountService(session, reader, resources.settings, resources.password_hasher)
 
 
 async def get_user_reader(reader: ReadSessionDep) -> UserReader:

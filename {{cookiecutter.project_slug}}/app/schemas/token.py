@@ -1,7 +1,6 @@
 from typing import Literal
 
 from app.schemas.base import RequestSchema, ResponseSchema
-from app.schemas.types import Email, NewPassword
 
 
 class TokenRead(ResponseSchema):
@@ -16,16 +15,3 @@ class TokenRead(ResponseSchema):
 
 class RefreshRequest(RequestSchema):
     refresh_token: str
-
-
-class EmailRequest(RequestSchema):
-    email: Email
-
-
-class EmailVerification(RequestSchema):
-    token: str
-
-
-class PasswordReset(RequestSchema):
-    token: str
-    new_password: NewPassword

@@ -8,7 +8,9 @@ doesn't tell whether an account exists.
 import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from limits import parse
 
 from app.core.config import PROJECT_NAME, Settings
 from app.core.security import encode_token
@@ -16,9 +18,11 @@ from app.crud.user import find_user_by_email
 from app.db.session import Database
 from app.models.user import User
 from app.utils.email import Mail, Mailer
-from app.utils.rate_limit import PER_MAILBOX, MailPurpose, RateLimits
+from app.utils.rate_limit import Limit, RateLimits
 
 logger = logging.getLogger(__name__)
+
+MailPurpose = Literal["verify-email", "reset-password"]
 
 
 class _Kind(NamedTuple):
@@ -26,6 +30,8 @@ class _Kind(NamedTuple):
     template: str
     lifetime: timedelta
     valid_for: str
+    # Separate counters: asking for one kind of mail must not use up the other's quota.
+    limit: Limit
 
 
 _KINDS: dict[MailPurpose, _Kind] = {
@@ -34,12 +40,14 @@ _KINDS: dict[MailPurpose, _Kind] = {
         "verify_email",
         timedelta(days=2),
         "48 hours",
+        Limit("verify-email", parse("5 per hour")),
     ),
     "reset-password": _Kind(
         f"Choose a new password for {PROJECT_NAME}",
         "reset_password",
         timedelta(hours=1),
         "1 hour",
+        Limit("reset-password", parse("5 per hour")),
     ),
 }
 
@@ -84,9 +92,9 @@ class AccountMailer:
             return None
         if purpose == "verify-email" and user.is_verified:
             return None
-        if not await self._is_within_limits(purpose, user):
-            return None
         kind = _KINDS[purpose]
+        if not await self._is_within(kind.limit, user):
+            return None
         claims = {"sub": str(user.id), "stamp": str(user.security_stamp)}
         key = self._settings.secret_key.get_secret_value()
         token = encode_token(key, purpose, claims, kind.lifetime)
@@ -101,11 +109,10 @@ class AccountMailer:
             },
         )
 
-    async def _is_within_limits(self, purpose: MailPurpose, user: User) -> bool:
+    async def _is_within(self, limit: Limit, user: User) -> bool:
         # Only mails that are really sent count; otherwise anyone could exhaust the owner's quota.
         # The address: nobody's mailbox can be flooded. The account: it can't be used to mail many
         # strangers by changing its address again and again.
-        limit = PER_MAILBOX[purpose]
         return await self._rate_limits.allows(limit, user.email) and await self._rate_limits.allows(
             limit, str(user.id)
         )

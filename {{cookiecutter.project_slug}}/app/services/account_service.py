@@ -1,20 +1,18 @@
-"""E-mail verification, password reset and password change."""
+"""E-mail verification and password reset: what the tokens in mails do."""
 
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.exceptions import InvalidTokenError, WrongPasswordError
+from app.core.exceptions import InvalidTokenError
 from app.core.passwords import PasswordHasher
 from app.core.security import decode_token
 from app.crud.user import find_user, lock_user
 from app.crud.user_session import revoke_user_sessions
 from app.db.session import ReadSession
 from app.models.user import User
-from app.models.user_session import UserSession
-from app.schemas.user import PasswordChange
-from app.utils.rate_limit import PER_PASSWORD_CHANGE, MailPurpose, RateLimits
+from app.services.account_mail import MailPurpose
 
 
 class AccountService:
@@ -24,13 +22,11 @@ class AccountService:
         reader: ReadSession,
         settings: Settings,
         password_hasher: PasswordHasher,
-        rate_limits: RateLimits,
     ) -> None:
         self._session = session
         self._reader = reader
         self._key = settings.secret_key.get_secret_value()
         self._hasher = password_hasher
-        self._rate_limits = rate_limits
 
     async def verify_email(self, token: str) -> None:
         """Raises InvalidTokenError."""
@@ -54,29 +50,6 @@ class AccountService:
         user = _check_stamp(await lock_user(self._session, user_id), security_stamp)
         user.hashed_password = hashed_password
         await revoke_user_sessions(self._session, user_id)
-
-    async def change_password(self, current: UserSession, change: PasswordChange) -> None:
-        """Set a new password and revoke every other session of the user.
-
-        Raises WrongPasswordError, InvalidInputError for a new password that is rejected, and
-        TooManyAttemptsError: a stolen access token must not help to guess the password.
-        """
-        checked = current.user
-        await self._rate_limits.hit(PER_PASSWORD_CHANGE, str(checked.id))
-        async with self._hasher.slot():
-            current_password = change.current_password.get_secret_value()
-            if not await self._hasher.verify(current_password, checked.hashed_password):
-                raise WrongPasswordError
-            await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(checked.id))
-            hashed_password = await self._hasher.hash_new(
-                change.new_password.get_secret_value(), checked.email, field="new_password"
-            )
-        user = await lock_user(self._session, checked.id)
-        # With the old password, nobody must undo a reset that came in between.
-        if user is None or user.security_stamp != checked.security_stamp:
-            raise WrongPasswordError
-        user.hashed_password = hashed_password
-        await revoke_user_sessions(self._session, user.id, except_id=current.id)
 
     def _decode(self, purpose: MailPurpose, token: str) -> tuple[UUID, str]:
         """Return the user's id and security stamp of a mailed token."""

@@ -9,7 +9,6 @@ from app.core.client import Client
 from app.core.config import Settings
 from app.core.exceptions import (
     InvalidRefreshTokenError,
-    NotFoundError,
     RefreshTokenReusedError,
     UnauthorizedError,
     WrongCredentialsError,
@@ -28,7 +27,6 @@ from app.crud.user_session import (
     consume_refresh_token,
     find_active_user_session,
     find_refresh_token,
-    list_active_user_sessions,
     revoke_user_session,
     revoke_user_sessions,
 )
@@ -38,7 +36,6 @@ from app.models.user import User
 from app.models.user_session import UserSession
 from app.schemas.token import TokenRead
 from app.schemas.types import parse_email
-from app.schemas.user_session import UserSessionRead
 from app.utils.rate_limit import PER_ACCOUNT, RateLimits
 
 
@@ -51,21 +48,6 @@ async def authenticate(reader: ReadSession, settings: Settings, access_token: st
     if user_session is None:
         raise UnauthorizedError
     return user_session
-
-
-async def list_user_sessions(reader: ReadSession, current: UserSession) -> list[UserSessionRead]:
-    """List the active sessions of the current user, newest first."""
-    return [
-        UserSessionRead(
-            id=user_session.id,
-            created_at=user_session.created_at,
-            last_used_at=user_session.last_used_at,
-            user_agent=user_session.user_agent,
-            ip_address=user_session.ip_address,
-            current=user_session.id == current.id,
-        )
-        for user_session in await list_active_user_sessions(reader, current.user_id)
-    ]
 
 
 class AuthService:
@@ -137,11 +119,6 @@ class AuthService:
 
     async def log_out_everywhere(self, user_id: UUID) -> None:
         await revoke_user_sessions(self._session, user_id)
-
-    async def revoke_user_session(self, user_session_id: UUID, user_id: UUID) -> None:
-        """Raises NotFoundError when the user has no such active session."""
-        if not await revoke_user_session(self._session, user_session_id, user_id):
-            raise NotFoundError("There is no such session.")
 
     async def _check_password(self, email: str | None, password: str) -> tuple[User, str | None]:
         """Return the user, and a new hash to store if the hashing parameters have changed."""

@@ -12,6 +12,7 @@ from app.core.exceptions import (
     NotFoundError,
     SignupClosedError,
     UnauthorizedError,
+    WrongPasswordError,
 )
 from app.core.passwords import PasswordHasher
 from app.crud.page import FetchedPage
@@ -27,9 +28,16 @@ from app.crud.user import (
 from app.crud.user_session import revoke_user_sessions
 from app.db.session import ReadSession
 from app.models.user import User
-from app.schemas.user import UserAdminUpdate, UserCreate, UserListParams, UserUpdate
+from app.models.user_session import UserSession
+from app.schemas.user import (
+    PasswordChange,
+    UserAdminUpdate,
+    UserCreate,
+    UserListParams,
+    UserUpdate,
+)
 from app.services.account_mail import Outbox
-from app.utils.rate_limit import PER_EMAIL_CHANGE, RateLimits
+from app.utils.rate_limit import PER_EMAIL_CHANGE, PER_PASSWORD_CHANGE, RateLimits
 
 
 class UserReader:
@@ -126,6 +134,29 @@ class UserService:
         if is_new_email:
             self._outbox.add("verify-email", user.email)
         return user
+
+    async def change_password(self, current: UserSession, change: PasswordChange) -> None:
+        """Set a new password and revoke every other session of the user.
+
+        Raises WrongPasswordError, InvalidInputError for a new password that is rejected, and
+        TooManyAttemptsError: a stolen access token must not help to guess the password.
+        """
+        checked = current.user
+        await self._rate_limits.hit(PER_PASSWORD_CHANGE, str(checked.id))
+        async with self._hasher.slot():
+            current_password = change.current_password.get_secret_value()
+            if not await self._hasher.verify(current_password, checked.hashed_password):
+                raise WrongPasswordError
+            await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(checked.id))
+            hashed_password = await self._hasher.hash_new(
+                change.new_password.get_secret_value(), checked.email, field="new_password"
+            )
+        user = await lock_user(self._session, checked.id)
+        # With the old password, nobody must undo a reset that came in between.
+        if user is None or user.security_stamp != checked.security_stamp:
+            raise WrongPasswordError
+        user.hashed_password = hashed_password
+        await revoke_user_sessions(self._session, user.id, except_id=current.id)
 
     async def update_by_admin(self, user_id: UUID, change: UserAdminUpdate) -> User:
         """Change the rights of any user. Deactivation revokes every session of the user.

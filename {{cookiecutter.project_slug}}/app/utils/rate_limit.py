@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -18,7 +18,6 @@ from app.core.security import hmac_sha256
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-MailPurpose = Literal["verify-email", "reset-password"]
 
 
 class Limit(NamedTuple):
@@ -32,11 +31,6 @@ PER_IP = Limit("ip", parse("100 per minute"))
 PER_ACCOUNT = Limit("account", parse("10 per 10 minutes"))
 PER_PASSWORD_CHANGE = Limit("password-change", parse("10 per 10 minutes"))
 PER_EMAIL_CHANGE = Limit("email-change", parse("10 per hour"))
-# Separate counters: asking for one kind of mail must not use up the other's quota.
-PER_MAILBOX: dict[MailPurpose, Limit] = {
-    "verify-email": Limit("verify-email", parse("5 per hour")),
-    "reset-password": Limit("reset-password", parse("5 per hour")),
-}
 
 
 class RateLimits:

@@ -7,17 +7,19 @@ from app.dependencies.client import RateLimitByIP
 from app.dependencies.services import AccountServiceDep, OutboxDep
 from app.http.openapi import problems
 from app.http.strict_json import JSONRoute
-from app.schemas.token import EmailRequest, EmailVerification, PasswordReset
+from app.schemas.account import EmailRequest, EmailVerification, PasswordReset
 
-router = APIRouter(prefix="/auth", tags=["auth"], route_class=JSONRoute)
+router = APIRouter(
+    prefix="/auth",
+    tags=["auth"],
+    route_class=JSONRoute,
+    dependencies=[RateLimitByIP],
+    responses=problems(TooManyAttemptsError),
+)
 
 
 @router.post(
-    "/verify-email/request",
-    status_code=status.HTTP_202_ACCEPTED,
-    response_class=Response,
-    dependencies=[RateLimitByIP],
-    responses=problems(TooManyAttemptsError),
+    "/verify-email/request", status_code=status.HTTP_202_ACCEPTED, response_class=Response
 )
 async def request_email_verification(body: EmailRequest, outbox: OutboxDep) -> None:
     """Request a verification mail.
@@ -27,12 +29,7 @@ async def request_email_verification(body: EmailRequest, outbox: OutboxDep) -> N
     outbox.add("verify-email", body.email)
 
 
-@router.post(
-    "/verify-email",
-    status_code=status.HTTP_204_NO_CONTENT,
-    dependencies=[RateLimitByIP],
-    responses=problems(TooManyAttemptsError),
-)
+@router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT)
 async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> None:
     """Verify an e-mail address.
 
@@ -42,11 +39,7 @@ async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> 
 
 
 @router.post(
-    "/password-reset/request",
-    status_code=status.HTTP_202_ACCEPTED,
-    response_class=Response,
-    dependencies=[RateLimitByIP],
-    responses=problems(TooManyAttemptsError),
+    "/password-reset/request", status_code=status.HTTP_202_ACCEPTED, response_class=Response
 )
 async def request_password_reset(body: EmailRequest, outbox: OutboxDep) -> None:
     """Request a password reset.
@@ -56,12 +49,7 @@ async def request_password_reset(body: EmailRequest, outbox: OutboxDep) -> None:
     outbox.add("reset-password", body.email)
 
 
-@router.post(
-    "/password-reset",
-    status_code=status.HTTP_204_NO_CONTENT,
-    dependencies=[RateLimitByIP],
-    responses=problems(TooManyAttemptsError),
-)
+@router.post("/password-reset", status_code=status.HTTP_204_NO_CONTENT)
 async def reset_password(body: PasswordReset, accounts: AccountServiceDep) -> None:
     """Reset a password.
 

@@ -1,6 +1,6 @@
 from fastapi import APIRouter
 
-from app.api.v1 import account, auth, user
+from app.api.v1 import account, auth, user, user_session
 from app.core.config import Settings
 
 
@@ -11,4 +11,5 @@ def make_router(settings: Settings) -> APIRouter:
     if settings.email_enabled:
         router.include_router(account.router)
     router.include_router(user.router)
+    router.include_router(user_session.router)
     return router

@@ -14,13 +14,7 @@ from app.core.exceptions import (
 )
 from app.dependencies.client import RateLimitByIP
 from app.dependencies.current_user import CurrentSuperuser, CurrentUser, CurrentUserSession
-from app.dependencies.get_db import ReadSessionDep
-from app.dependencies.services import (
-    AccountServiceDep,
-    AuthServiceDep,
-    UserReaderDep,
-    UserServiceDep,
-)
+from app.dependencies.services import UserReaderDep, UserServiceDep
 from app.http.links import add_next_link
 from app.http.openapi import CREATED, PAGE, problems
 from app.http.strict_json import JSONRoute
@@ -34,8 +28,6 @@ from app.schemas.user import (
     UserRead,
     UserUpdate,
 )
-from app.schemas.user_session import UserSessionRead
-from app.services import auth_service
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
 
@@ -94,39 +86,13 @@ async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
     responses=problems(WrongPasswordError, TooManyAttemptsError),
 )
 async def change_password(
-    body: PasswordChange, user_session: CurrentUserSession, accounts: AccountServiceDep
+    body: PasswordChange, user_session: CurrentUserSession, users: UserServiceDep
 ) -> None:
     """Change your password.
 
     Revokes every other session.
     """
-    await accounts.change_password(user_session, body)
-
-
-@router.get("/me/sessions")
-async def list_user_sessions(
-    user_session: CurrentUserSession, reader: ReadSessionDep
-) -> list[UserSessionRead]:
-    """List your active sessions.
-
-    The newest comes first.
-    """
-    return await auth_service.list_user_sessions(reader, user_session)
-
-
-@router.delete(
-    "/me/sessions/{user_session_id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(NotFoundError),
-)
-async def revoke_user_session(
-    user_session_id: UUID, user_session: CurrentUserSession, auth: AuthServiceDep
-) -> None:
-    """Revoke one of your sessions.
-
-    Its access and refresh tokens stop working at once.
-    """
-    await auth.revoke_user_session(user_session_id, user_session.user_id)
+    await users.change_password(user_session, body)
 
 
 @router.get("", response_model=Page[UserRead], responses=PAGE | problems(ForbiddenError))
