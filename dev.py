@@ -5,7 +5,7 @@ python3 dev.py test [pytest options]  run the template's tests
 python3 dev.py check                  check format, lint, types and workflows of the template
 python3 dev.py lock [--upgrade]       pin the dependencies again (--check only compares)
 python3 dev.py benchmark NAME         measure a generation, or a generated service
-python3 dev.py release VERSION        check that everything is ready, and tag a release
+python3 dev.py release VERSION        check that everything is ready, tag a release and record it
 python3 dev.py pictures               make the pictures for the README again
 """
 
@@ -58,8 +58,9 @@ COMMANDS = {
     "pictures": [["-m", "tools.pictures"]],
 }
 
-# The variables of pip and uv that are kept: how to reach an index, and where the cache is. Any
-# other (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would change what is installed, or where.
+# Of the variables that steer pip and uv, those that say how an index is reached and where
+# the cache is. All others (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would install elsewhere
+# or something else.
 INSTALLER_VARIABLES = re.compile(
     r"""PIP_(CACHE_DIR|CERT|CLIENT_CERT|CONFIG_FILE|DEFAULT_TIMEOUT|EXTRA_INDEX_URL|FIND_LINKS
             |INDEX_URL|KEYRING_PROVIDER|NO_CACHE_DIR|NO_INDEX|PROXY|RETRIES|TRUSTED_HOST)
