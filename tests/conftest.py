@@ -101,7 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.template = str(ROOT)
 
 
-class SchedulingByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+class SchedulingByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Run all tests of one generated service in the same process.
 
     `--dist=loadgroup` would do that, but fails in pytest-xdist 3.8 with pytest 9.2.
