@@ -1,12 +1,12 @@
-"""Work on this template. Needs Python 3.11 or newer, pip and git; the rest sets itself up.
+"""Work on this template. Needs Python 3.11 or newer, pip and git, and installs the rest itself.
 
 python3 dev.py try [name=value ...]   generate a service from this checkout and start it
 python3 dev.py test [pytest options]  run the template's tests
-python3 dev.py check                  lint, formatting, types and workflows of the template itself
-python3 dev.py lock [--upgrade]       pin the dependencies again (--check: only compare)
-python3 dev.py benchmark [--limit N]  how long a generation takes, beside an empty template
-python3 dev.py release VERSION        check that all is ready, and tag a release
-python3 dev.py pictures               make the pictures of the README again
+python3 dev.py check                  check format, lint, types and workflows of the template
+python3 dev.py lock [--upgrade]       pin the dependencies again (--check only compares)
+python3 dev.py benchmark NAME         measure a generation, or a generated service
+python3 dev.py release VERSION        check that everything is ready, tag a release and record it
+python3 dev.py pictures               make the pictures for the README again
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 # Cookiecutter lets files of the service include these.
 LICENSE_TEXTS = ROOT / "templates"
 
-# Without --config, ruff takes the pyproject.toml of the template folder, which is not rendered.
-# A cache would lie in that folder, and be copied to every service.
+# Without --config, ruff would read the service's pyproject.toml, which isn't valid before it is
+# rendered. Without --no-cache, it would leave files in the template's folder, for every service.
 RUFF = ["--quiet", "--no-cache", "--config", "pyproject.toml"]
-SOURCES = ["dev.py", "hooks", "tests", "tools"]
+SOURCES = ["benchmarks", "dev.py", "hooks", "tests", "tools"]
 SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in TEMPLATE.glob("scripts/*.py"))
 
 COMMANDS = {
@@ -42,34 +42,30 @@ COMMANDS = {
     "check": [
         ["-m", "ruff", "check", *RUFF, *SOURCES],
         ["-m", "ruff", "format", *RUFF, "--check", *SOURCES],
-        # The raw service is only half of what it becomes; its own rules, stricter, are applied
-        # to the generated one by the tests. F811: both branches of a condition may define a name.
+        # Only the rules that make sense before rendering: the tests apply the service's own rules
+        # to generated services. F811: both branches of a condition may define the same name.
         ["-m", "ruff", "check", *RUFF, "--select=B,E4,E7,E9,F,W", "--ignore=F811", TEMPLATE.name],
         ["-m", "ruff", "format", *RUFF, "--check", TEMPLATE.name],
-        # The same wherever it runs: tests and pictures use what Windows lacks, and say so.
+        # Tests, pictures and benchmarks may use modules that Windows doesn't have.
         ["-m", "mypy", "--platform=linux"],
-        # What runs on the machines of those who generate a service uses nothing that Windows lacks.
+        # Everything that runs when somebody generates a service must work on Windows.
         ["-m", "mypy", "--platform=win32", "dev.py", "hooks", *SCRIPTS],
         ["zizmor", "--quiet", "--offline", "--pedantic", ".github"],
     ],
     "lock": [["-m", "tools.lock"]],
-    "benchmark": [["-m", "tools.benchmark"]],
+    "benchmark": [["-m", "benchmarks"]],
     "release": [["-m", "tools.release"]],
     "pictures": [["-m", "tools.pictures"]],
 }
 
-# Of the variables that steer pip and uv, those that say how an index is reached and where
-# the cache is. All others (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would install elsewhere
-# or something else.
+# The variables of pip and uv that only say how to reach the package index and the cache. All others
+# (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would install elsewhere, or something else. The service's
+# scripts/setup_environment.py has the same ones; a test compares them.
 INSTALLER_VARIABLES = re.compile(
-    r"""PIP_(CACHE_DIR|CERT|CLIENT_CERT|CONFIG_FILE|DEFAULT_TIMEOUT|EXTRA_INDEX_URL|FIND_LINKS
-            |INDEX_URL|KEYRING_PROVIDER|NO_CACHE_DIR|NO_INDEX|PROXY|RETRIES|TRUSTED_HOST)
-      | UV_(CACHE_DIR|CONFIG_FILE|DEFAULT_INDEX|EXCLUDE_NEWER|EXTRA_INDEX_URL|FIND_LINKS
-            |HTTP_TIMEOUT|INDEX(_.+)?|INDEX_URL|INSECURE_HOST|KEYRING_PROVIDER|LINK_MODE
-            |NATIVE_TLS|NO_CACHE|OFFLINE|SYSTEM_CERTS)""",
-    re.VERBOSE,
+    "(PIP|UV)_.*(CACHE|CERT|CONFIG|CREDENTIALS|EXCLUDE_NEWER|FIND_LINKS|HOST|HTTP|INDEX|KEYRING"
+    "|LINK_MODE|OFFLINE|PROXY|RETRIES|TIMEOUT|TLS).*"
 )
-# What would make a Python that we start use another environment's packages or settings.
+# With these, a Python that we start would use packages or settings of another environment.
 FOREIGN_VARIABLES = {
     "__PYVENV_LAUNCHER__",
     "COOKIECUTTER_CONFIG",
@@ -84,22 +80,22 @@ FOREIGN_VARIABLES = {
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment variables for what we start: nothing of another environment."""
+    """Return the environment variables for programs that we start, without foreign settings."""
     env = {
         name: value
         for name, value in os.environ.items()
         if name not in FOREIGN_VARIABLES
         and (not name.startswith(("PIP_", "UV_")) or INSTALLER_VARIABLES.fullmatch(name))
     }
-    # pip trusts the certificates of the system, those of a company's proxy among them; uv shall too.
+    # Like pip, trust the system's certificates: a company's proxy may have its own.
     env.setdefault("UV_SYSTEM_CERTS", "1")
-    # Tools of the template's environment, uv among them, are found first.
+    # Find the tools of the template's environment first, such as uv.
     env["PATH"] = os.pathsep.join(filter(None, [str(BIN), env.get("PATH")]))
     return env
 
 
 def run(command: list[str], cwd: Path = ROOT) -> int:
-    """Run a command in the foreground and wait until it has ended, also after Ctrl-C."""
+    """Run a command in the foreground, and wait for its end even after Ctrl-C."""
     process = subprocess.Popen(command, cwd=cwd, env=clean_environment())
 
     def end(number: int, _frame: object) -> None:
@@ -111,8 +107,7 @@ def run(command: list[str], cwd: Path = ROOT) -> int:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                # The terminal has told the command too; it ends in its own time.
-                continue
+                continue  # the command got Ctrl-C from the terminal as well, and may clean up
     finally:
         signal.signal(signal.SIGTERM, previous)
         if process.poll() is None:
@@ -121,32 +116,33 @@ def run(command: list[str], cwd: Path = ROOT) -> int:
 
 
 def in_environment(command: list[str]) -> list[str]:
-    """Complete a command of COMMANDS: options are for Python, others are programs beside it."""
+    """Complete a command of COMMANDS: Python gets options, anything else is a program in .venv."""
     if command[0].startswith("-"):
         return [str(PYTHON), *command]
     return [str(BIN / command[0]), *command[1:]]
 
 
-def stop(message: str) -> SystemExit:
+def fatal(message: str) -> SystemExit:
+    """Make the exception that ends a command with this message."""
     return SystemExit(f"dev.py: {message}")
 
 
 def make_environment() -> None:
-    """Make .venv with exactly what requirements.txt lists, unless it is there already."""
+    """Make .venv with exactly the packages of requirements.txt, unless it is up to date."""
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     stamp = VENV / "dev.py.stamp"
     if stamp.is_file() and stamp.read_text() == wanted and PYTHON.exists():
         return
     if VENV.is_symlink():
-        raise stop(f"{VENV} is a link to another place; remove it, then try again.")
+        raise fatal(f"{VENV} is a link to another folder. Remove it and try again.")
 
     print("Preparing .venv, once for this requirements.txt ...", flush=True)
-    # Debian and Ubuntu ship ensurepip apart from Python; the pip that is there does as well.
+    # Debian and Ubuntu package ensurepip separately, but a pip of the system works as well.
     has_ensurepip = importlib.util.find_spec("ensurepip") is not None
     if not has_ensurepip and importlib.util.find_spec("pip") is None:
-        raise stop("this Python has neither ensurepip nor pip (apt-get install python3-venv).")
+        raise fatal("this Python has neither ensurepip nor pip. Try: apt-get install python3-venv")
     if importlib.util.find_spec("venv") is None:
-        raise stop("this Python can't make environments (apt-get install python3-venv).")
+        raise fatal("this Python has no venv module. Try: apt-get install python3-venv")
     if VENV.exists():
         shutil.rmtree(VENV)
     make = [sys.executable, "-m", "venv", str(VENV)]
@@ -155,22 +151,23 @@ def make_environment() -> None:
         make.insert(3, "--without-pip")
         pip = [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     if run(make) != 0:
-        raise stop("the environment could not be made; the reason is above.")
+        raise fatal(".venv could not be made. The reason is above.")
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:"]
-    # The list is complete; an old pip would look for newer releases of packages with extras.
+    # The list is complete. Without --no-deps, an old pip looks for other releases of packages
+    # that are listed with extras.
     options += ["--no-deps", "--require-hashes"]
     if run([*pip, "install", *options, "-r", str(REQUIREMENTS)]) != 0:
-        raise stop(
-            "the requirements could not be installed; the reason is above. "
-            "Is the package index reachable? The same command tries again."
+        raise fatal(
+            "the requirements could not be installed. The reason is above. "
+            "Run the command again when the package index is reachable."
         )
     stamp.write_text(wanted)
 
 
 def main(arguments: list[str]) -> int:
-    if sys.version_info < (3, 11):  # noqa: UP036 - this file is also started by older ones
+    if sys.version_info < (3, 11):  # noqa: UP036 -- an older Python may start this file
         version = ".".join(str(part) for part in sys.version_info[:3])
-        raise stop(f"Python 3.11 or newer is needed, this is {version} ({sys.executable}).")
+        raise fatal(f"Python 3.11 or newer is required, but this is {version} ({sys.executable}).")
     if not arguments or arguments[0] not in COMMANDS:
         print(__doc__.strip())
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2

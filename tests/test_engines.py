@@ -1,4 +1,4 @@
-"""However cookiecutter is used, and wherever it has the template from: the same bytes.
+"""Every way to run cookiecutter, and to get the template, generates the same bytes.
 
 test_updates.py compares with cruft.
 """
@@ -65,7 +65,7 @@ def from_bare_repository(repository: Path, folder: Path) -> None:
 
 
 def from_zip(repository: Path, folder: Path) -> None:
-    """As a forge makes it for a download."""
+    """Make the archive that GitHub and GitLab offer for download."""
     archive = folder.parent / "template.zip"
     git(repository, "archive", "--prefix=template-main/", f"--output={archive}", "HEAD")
     program(str(archive), folder)
@@ -87,7 +87,9 @@ def as_library(repository: Path, folder: Path) -> None:
     "way",
     [as_library, from_relative_folder, from_url, from_bare_repository, from_zip, with_locale_c],
 )
-def test_same_bytes(repository: Path, tmp_path: Path, way: Callable[[Path, Path], None]) -> None:
+def test_service_has_the_same_bytes(
+    repository: Path, tmp_path: Path, way: Callable[[Path, Path], None]
+) -> None:
     expected, found = tmp_path / "expected", tmp_path / "found"
     for folder in (expected, found):
         folder.mkdir()
@@ -97,13 +99,15 @@ def test_same_bytes(repository: Path, tmp_path: Path, way: Callable[[Path, Path]
 
     expected_files, files = (contents(folder / "zoe_s_shop") for folder in (expected, found))
     for each in (expected_files, files):
-        each.pop(".cruft.json", None)  # names where the template came from
+        each.pop(".cruft.json", None)  # names the template's address
     assert files == expected_files
     assert 'Zoë\'s "shop"' in files["README.md"].decode()
 
 
 @pytest.mark.parametrize("template", ["folder", "url"])
-def test_origin_is_recorded(repository: Path, tmp_path: Path, template: str) -> None:
+def test_address_of_the_template_is_recorded(
+    repository: Path, tmp_path: Path, template: str
+) -> None:
     way = from_relative_folder if template == "folder" else from_url
     (tmp_path / "found").mkdir()
     way(repository, tmp_path / "found")
@@ -113,7 +117,7 @@ def test_origin_is_recorded(repository: Path, tmp_path: Path, template: str) -> 
 
 
 @pytest.mark.nightly
-def test_oldest_cookiecutter_makes_the_same(repository: Path, tmp_path: Path) -> None:
+def test_oldest_supported_cookiecutter_generates_the_same(repository: Path, tmp_path: Path) -> None:
     for version, folder in (("2.7.0", tmp_path / "old"), ("", tmp_path / "new")):
         folder.mkdir()
         if version:
@@ -126,7 +130,7 @@ def test_oldest_cookiecutter_makes_the_same(repository: Path, tmp_path: Path) ->
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("version", ["2.1.1", "2.6.0"])
-def test_older_cookiecutter_is_refused(repository: Path, tmp_path: Path, version: str) -> None:
+def test_older_cookiecutter_is_rejected(repository: Path, tmp_path: Path, version: str) -> None:
     command = ["tool", "run", "--from", f"cookiecutter=={version}", "cookiecutter"]
     done = subprocess.run(
         [BIN / "uv", *command, "--no-input", str(repository)],
@@ -148,8 +152,8 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C can't be sent to a group of processes there")
-def test_ctrl_c_keeps_the_whole_service(repository: Path, tmp_path: Path) -> None:
-    """It reaches cookiecutter, the hook and what that runs, all at once."""
+def test_ctrl_c_during_the_set_up_keeps_the_service(repository: Path, tmp_path: Path) -> None:
+    """The signal reaches cookiecutter, the hook and the programs that the hook runs."""
     programs, mark = tmp_path / "programs", tmp_path / "mark"
     programs.mkdir()
     (programs / "uv").write_text(HANGING.format(python=sys.executable, mark=str(mark)))
@@ -170,9 +174,8 @@ def test_ctrl_c_keeps_the_whole_service(repository: Path, tmp_path: Path) -> Non
     os.killpg(process.pid, signal.SIGINT)
 
     output = process.communicate(timeout=60)[0]
-    assert "at step 2: Creating .venv with uv" in output
-    assert "it was interrupted" in output
-    assert "Finish it with this command:" in output
+    assert "Creating .venv with uv ... interrupted" in output
+    assert str(tmp_path / "my_service/scripts/setup_environment.py") in output
     whole = tmp_path / "whole"
     whole.mkdir()
     run(
@@ -191,18 +194,15 @@ SLOW = "# {% for a in range(99999) %}# {% for b in range(99999) %}# {% endfor %}
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C can't be sent to a group of processes there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_interrupted_rendering_is_begun_anew(
+def test_interrupted_rendering_leaves_a_note(
     repository: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Its folder says that it is half of a service, and names one command."""
     git(tmp_path, "clone", "--quiet", str(repository), "template")
-    slow = tmp_path / "template" / TEMPLATE.name / "zz.txt"  # comes after all others of its folder
+    slow = tmp_path / "template" / TEMPLATE.name / "zz.txt"  # the last file of its folder
     slow.write_text(SLOW)
-    answers = ["project_name=Zoë's \U0001f469\u200d\U0001f467", "project_slug=shop", *TYPED[1:]]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cookiecutter", "--no-input", "template", *answers],
+        [sys.executable, "-m", "cookiecutter", "--no-input", "template", "project_slug=shop"],
         cwd=tmp_path,
-        env={**os.environ, "PWD": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -214,18 +214,5 @@ def test_interrupted_rendering_is_begun_anew(
     os.killpg(process.pid, number)
 
     assert process.wait(timeout=30) != 0
-    slow.unlink()
-    said = (tmp_path / "shop/INCOMPLETE.txt").read_text("utf-8")
-    assert said.startswith("Stopped while writing the files")
-    assert "Because cookiecutter was ended" in said
-    command = said.partition("with this command:\n\n")[2].strip()
-    assert "\n" not in command
-    run("bash", "-c", f'PATH="{BIN}:$PATH"; {command}', cwd=repository)
-    (tmp_path / "whole").mkdir()
-    whole = [sys.executable, "-m", "cookiecutter", "--no-input", str(repository), *answers]
-    run(*whole, cwd=tmp_path / "whole")
-    files = contents(tmp_path / "shop")
-    expected = contents(tmp_path / "whole/shop")
-    for each in (files, expected):
-        each.pop(".cruft.json", None)
-    assert files == expected
+    note = (tmp_path / "shop/INCOMPLETE.txt").read_text("utf-8")
+    assert note.startswith("Generation was interrupted.")

@@ -25,6 +25,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks import logins, middleware, pages
+from benchmarks.generated import INSIDE
 from dev import BIN, ROOT
 from hooks.pre_gen_project import BOOLEANS, CHOICES
 from tests.conftest import AWKWARD, COMBINATIONS, NOT_SET_UP, PAIRS, SCENARIOS, Answers
@@ -143,7 +145,7 @@ def call(
 def test_summary_says_how_to_go_on(service: Service) -> None:
     assert "The service is set up" in service.output
     assert f"cd {service.project}" in service.output
-    assert f"{Path('.venv', BIN.name, 'uvicorn')} app.main:app" in service.output
+    assert f"{Path('.venv', BIN.name, 'fastapi')} dev" in service.output
     assert str(service.project / ".env") in service.output
     assert "Skipped" not in service.output
     assert service.output.isascii()
@@ -228,24 +230,26 @@ def test_own_checks_pass(service: Service) -> None:
 @pytest.mark.parametrize("service", [*SCENARIOS, *NIGHTLY], indirect=True)
 def test_starts_and_answers(service: Service) -> None:
     readme = (service.project / "README.md").read_text(encoding="utf-8")
-    assert ".venv/bin/uvicorn app.main:app" in readme
+    assert ".venv/bin/fastapi dev" in readme
 
     account = {"email": "ada@example.com", "password": "correct horse battery staple"}
-    with running(service.project, service.env) as address:
-        assert call(f"{address}/livez")[0] == 200
-        assert call(f"{address}/readyz")[0] == 200
-        with urllib.request.urlopen(f"{address}/docs", timeout=30) as answer:
+    with running(service.project, service.env) as server:
+        assert call(f"{server.address}/livez")[0] == 200
+        assert call(f"{server.address}/readyz")[0] == 200
+        with urllib.request.urlopen(f"{server.address}/docs", timeout=30) as answer:
             assert answer.headers.get_content_type() == "text/html"
             assert not re.search(rb"(src|href)=.https?://", answer.read())
 
-        created, user = call(f"{address}/api/v1/users", account)
+        created, user = call(f"{server.address}/api/v1/users", account)
         assert created == 201
         assert user["email"] == account["email"]
-        assert login(address, account["email"], account["password"])["email"] == user["email"]
+        assert (
+            login(server.address, account["email"], account["password"])["email"] == user["email"]
+        )
 
         settings = service.settings()
         admin = login(
-            address, settings["FIRST_SUPERUSER_EMAIL"], settings["FIRST_SUPERUSER_PASSWORD"]
+            server.address, settings["FIRST_SUPERUSER_EMAIL"], settings["FIRST_SUPERUSER_PASSWORD"]
         )
         assert admin["is_superuser"]
 
@@ -253,9 +257,9 @@ def test_starts_and_answers(service: Service) -> None:
 @pytest.mark.parametrize("service", ["sqlite-pip"], indirect=True)
 def test_awkward_texts_arrive_intact(service: Service) -> None:
     name = str(AWKWARD["project_name"])
-    with running(service.project, service.env) as address:
-        info = call(f"{address}/openapi.json")[1]["info"]
-        with urllib.request.urlopen(f"{address}/docs", timeout=30) as answer:
+    with running(service.project, service.env) as server:
+        info = call(f"{server.address}/openapi.json")[1]["info"]
+        with urllib.request.urlopen(f"{server.address}/docs", timeout=30) as answer:
             page = answer.read().decode()
 
     assert info["title"] == name
@@ -264,6 +268,23 @@ def test_awkward_texts_arrive_intact(service: Service) -> None:
     assert "<script>alert" not in page
     readme = (service.project / "README.md").read_text(encoding="utf-8")
     assert readme.splitlines()[0] == f"# {name}"
+
+
+@pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
+def test_benchmarks_measure_the_service(service: Service) -> None:
+    (round_,) = logins.measure(service.project, 5, 1)
+    assert round_.logins == {200: 5}
+    assert round_.probes.keys() == {200}
+
+    assert [times.pages for times in pages.measure(service.project, 500)] == [6] * 4
+
+    ((without, with_all),) = middleware.measure(service.project, 1, 20)
+    assert 0 < without < with_all
+
+
+@pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
+def test_types_of_benchmarks_inside_the_service_are_right(service: Service) -> None:
+    service.tool("mypy", *map(str, INSIDE.glob("*.py")))
 
 
 def login(address: str, email: str, password: str) -> Any:
@@ -275,12 +296,12 @@ def login(address: str, email: str, password: str) -> Any:
 def test_docs_work_in_a_browser_without_internet(service: Service) -> None:
     if find_browser() is None:
         pytest.skip("there is no Chromium")
-    with running(service.project, service.env) as address:
+    with running(service.project, service.env) as server:
         page = browse(
             # Any other host is unknown to this browser.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             "--dump-dom",
-            f"{address}/docs",
+            f"{server.address}/docs",
         )
 
     assert "opblock" in page
@@ -295,10 +316,10 @@ def test_migrations_go_down_and_up(service: Service) -> None:
     for _ in range(2):
         service.tool("python", "-m", "app.db.init_db")
 
-    with running(service.project, service.env) as address:
+    with running(service.project, service.env) as server:
         settings = service.settings()
         assert login(
-            address, settings["FIRST_SUPERUSER_EMAIL"], settings["FIRST_SUPERUSER_PASSWORD"]
+            server.address, settings["FIRST_SUPERUSER_EMAIL"], settings["FIRST_SUPERUSER_PASSWORD"]
         )["is_superuser"]
 
 

@@ -130,7 +130,7 @@ def test_upgrades_leave_out_the_newest_releases(
     excluded: set[str | None] = set()
     monkeypatch.setattr(lock, "lock_service", lock_service)
     monkeypatch.setattr(lock, "lock_template", lambda *_: "a==1\n")
-    monkeypatch.setattr(lock, "prove_wheels", lambda *_: None)
+    monkeypatch.setattr(lock, "check_wheels", lambda *_: None)
     monkeypatch.setattr(lock, "datetime", Today)
     monkeypatch.setattr(lock, "ROOT", tmp_path)
     monkeypatch.setattr(lock, "TEMPLATE", tmp_path)

@@ -1,6 +1,6 @@
-"""Any answers: refused with a reason and nothing on disk, or a service that is whole.
+"""Any answers: either they are rejected with a reason and leave nothing, or the service is complete.
 
-`--hypothesis-profile=long` tries 5,000 in place of 1,000, and other ones each time.
+The tests try 1,000 sets of answers; `--hypothesis-profile=long` tries 5,000, new ones each time.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 from dev import BIN, LICENSE_TEXTS, ROOT, TEMPLATE, clean_environment
 from hooks import pre_gen_project as hook
+from hooks.post_gen_project import INSTEAD_OF, ONLY_WITH, RECORD, SETUP
 from tests.support import commit, git, parse
 
 Texts = dict[str, str]
@@ -77,7 +78,7 @@ SEEDS = [
 fragments = st.one_of(
     st.sampled_from(SEEDS),
     st.text(max_size=20),
-    # What occurs in names all over the world, so that enough of it is accepted.
+    # The characters of names all over the world, so that enough texts are accepted.
     st.text(st.characters(categories=["L", "M", "N", "P", "S"]), min_size=1, max_size=40),
     st.from_regex(r"[ -~]{1,30}", fullmatch=True),
 )
@@ -89,14 +90,14 @@ emails = st.one_of(free_texts, st.emails())
 
 
 def strategy(name: str) -> st.SearchStrategy[str]:
-    """Mostly ordinary, for an answer that is refused hides what the others do."""
+    """Mostly draw the ordinary answer, because a rejected one hides the effect of the others."""
     special = {"project_slug": slugs, "author_email": emails}.get(name, free_texts)
     ordinary = st.just(ORDINARY[name])
     return st.one_of(ordinary, ordinary, special)
 
 
 def reduced_template(folder: Path) -> Path:
-    """The template without the files that are the same whatever the texts are, to be quick."""
+    """Make a quick template: only the files that contain texts, and empty ones for the hook."""
     template = folder / "template"
     for path in TEMPLATE.rglob("*"):
         if path.is_file() and re.search(
@@ -106,24 +107,28 @@ def reduced_template(folder: Path) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
     shutil.copytree(LICENSE_TEXTS, template / LICENSE_TEXTS.name)
-    for name in ("cookiecutter.json", "hooks/pre_gen_project.py"):
+    listed = [path for paths in ONLY_WITH.values() for path in paths]
+    for name in [*listed, *INSTEAD_OF.values(), SETUP]:
+        (template / TEMPLATE.name / name).parent.mkdir(parents=True, exist_ok=True)
+        (template / TEMPLATE.name / name).touch()
+    for name in ("cookiecutter.json", "hooks/pre_gen_project.py", "hooks/post_gen_project.py"):
         (template / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, template / name)
     git(template, "init", "--quiet")
-    commit(template, "A part of the template")  # for the record of where a service comes from
+    commit(template, "A part of the template")  # the record of the origin names it
     return template
 
 
 @pytest.fixture
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("cookiecutter.hooks.run_script", run_here)
-    # Cookiecutter leaves each hook that it has rendered in the folder for temporary files.
+    # Cookiecutter leaves every rendered hook in the folder for temporary files.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return reduced_template(tmp_path)
 
 
 def run_here(script: str, folder: str) -> None:
-    """Run a hook as cookiecutter does, but without the time to start Python."""
+    """Run a hook as cookiecutter does, but save the time to start Python."""
     path = sys.path[:]
     sys.path.insert(0, str(Path(script).parent))
     try:
@@ -138,7 +143,7 @@ def run_here(script: str, folder: str) -> None:
 
 @contextlib.contextmanager
 def typed(answers: Texts) -> Iterator[None]:
-    """Answer cookiecutter's questions, which evaluates nothing of it."""
+    """Answer cookiecutter's questions; it doesn't evaluate typed answers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cookiecutter.prompt.read_user_variable", lambda name, *_: answers[name])
         patch.setattr("cookiecutter.prompt.read_user_choice", lambda _, options, *__: options[0])
@@ -154,10 +159,11 @@ def generate(template: Path, folder: Path, answers: Texts, *, by_hand: bool) -> 
     if by_hand:
         with typed(answers):
             return Path(cookiecutter(str(template), **options))
-    return Path(cookiecutter(str(template), no_input=True, extra_context=answers, **options))
+    extra = {**answers, "setup_environment": "no", "init_git": "no"}
+    return Path(cookiecutter(str(template), no_input=True, extra_context=extra, **options))
 
 
-def check_refusal(folder: Path, answers: Texts, message: str) -> None:
+def check_rejection(folder: Path, answers: Texts, message: str) -> None:
     assert [path.name for path in folder.rglob("*")] == ["outer", "parent"]
     named = [name for name in ORDINARY if f"\n  {name} = " in message]
     assert named
@@ -169,7 +175,7 @@ def check_project(project: Path, answers: Texts) -> None:
     for path in filter(Path.is_file, project.rglob("*")):
         parse(path)
 
-    record = json.loads((project / ".cruft.json").read_text("ascii"))
+    record = json.loads((project / RECORD).read_text("ascii"))
     assert record["context"]["cookiecutter"].items() >= answers.items()
 
     metadata = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
@@ -198,7 +204,7 @@ def check_project(project: Path, answers: Texts) -> None:
 
 
 def check_style(folder: Path) -> None:
-    """By the rules of each generated pyproject.toml."""
+    """Check each service with ruff, by the rules of its own pyproject.toml."""
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
             [BIN / "ruff", *command, "--no-cache", "."],
@@ -213,8 +219,10 @@ def check_style(folder: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Surrogate character")
 @pytest.mark.parametrize("by_hand", [False, True], ids=["given", "typed"])
-def test_any_answers(template: Path, by_hand: bool, capfd: pytest.CaptureFixture[str]) -> None:
-    outcomes = {"accepted": 0, "refused": 0}
+def test_any_answers_are_rejected_or_make_a_complete_service(
+    template: Path, by_hand: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = {"accepted": 0, "rejected": 0}
 
     @given(st.fixed_dictionaries({name: strategy(name) for name in ORDINARY}))
     def check(answers: Texts) -> None:
@@ -225,9 +233,9 @@ def test_any_answers(template: Path, by_hand: bool, capfd: pytest.CaptureFixture
                 project = generate(template, folder, answers, by_hand=by_hand)
             except FailedHookException:
                 shutil.rmtree(folder / "replay")
-                check_refusal(folder, answers, capfd.readouterr().err)
-                outcomes["refused"] += 1
-            except Exception:  # noqa: BLE001 - cookiecutter evaluates templates in answers, to whatever end
+                check_rejection(folder, answers, capfd.readouterr().err)
+                outcomes["rejected"] += 1
+            except Exception:  # noqa: BLE001 -- cookiecutter evaluates templates in answers
                 given = "\n".join(answers.values())
                 assert not by_hand
                 assert any(marker in given for marker in hook.MARKERS)
@@ -241,12 +249,12 @@ def test_any_answers(template: Path, by_hand: bool, capfd: pytest.CaptureFixture
         for names in (hook.TEXTS, ["project_slug"], ["author_email"]):
             check = example({**ORDINARY, **dict.fromkeys(names, seed)})(check)
     check()
-    # Neither half of what is promised was tested for want of examples.
+    # There were enough examples of both outcomes.
     assert min(outcomes.values()) > sum(outcomes.values()) / 10, outcomes
 
 
-def test_style_of_any_length(template: Path, tmp_path: Path) -> None:
-    """Where lines break and how imports are sorted may depend on names."""
+def test_texts_of_any_length_pass_the_linter(template: Path, tmp_path: Path) -> None:
+    """Line breaks and the order of imports may depend on names."""
     (tmp_path / "outer/parent").mkdir(parents=True)
     for length in range(1, hook.SLUG_LENGTH + 1):
         slug = "z" * length

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dev import TEMPLATE, clean_environment
-from hooks.pre_gen_project import RECORD
+from hooks.post_gen_project import RECORD
 from tests.conftest import DATABASES, LICENSES, Answers, Bake, is_copied
 from tests.support import parse
 
@@ -102,15 +102,10 @@ BESIDE: list[str] = [
     "app/templates/email/verify_email.txt",
     "app/utils/rate_limit.py",
     "benchmarks/load.py",
-    "benchmarks/logins.py",
-    "benchmarks/middleware.py",
-    "benchmarks/pages.py",
     "docs/asvs.md",
     "docs/database.md",
     "pyproject.toml",
     "requirements-dev.txt",
-    "scripts/checkout.py",
-    "scripts/first_commit.py",
     "scripts/setup_environment.py",
     "tests/api/test_access.py",
     "tests/api/test_auth.py",

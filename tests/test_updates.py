@@ -1,7 +1,7 @@
-"""Services that exist already take the template's newer releases, through cruft.
+"""Services that exist already are updated to the present template, with cruft.
 
-From a made-up earlier release, which differs from the present template in all ways that
-matter, and from every real one.
+They come from a made-up earlier release, which differs from the present template in every way
+that matters, and from each release in releases.json.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pytest
 
 from dev import BIN, ROOT, TEMPLATE
 from tests.support import commit, copy_checkout, git, run
+from tools.release import read_releases
 from tools.running import program
 
 INVENTED = "invented"
@@ -28,9 +29,8 @@ ANSWERS = {
     "postgresql": ("database=postgresql", "license=MIT"),
     "sqlite": ("database=sqlite", "license=GPL-3.0-or-later"),
 }
-TAGS = subprocess.run(
-    ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
-).stdout.split()
+# The tag or commit to check out, by release.
+CHECKOUTS = {INVENTED: INVENTED, **read_releases(ROOT)}
 
 
 def cruft(folder: Path, *arguments: str) -> str:
@@ -38,7 +38,7 @@ def cruft(folder: Path, *arguments: str) -> str:
 
 
 def cruft_diff(folder: Path, *options: str) -> str:
-    """The patch, which a hook may not add to; what it says otherwise is elsewhere."""
+    """Return the patch on standard output, to which hooks must not add anything."""
     command = [sys.executable, "-m", "cruft", "diff", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -52,7 +52,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 def make_earlier(service: Path) -> None:
-    """What a release may do: change a file, add one, remove one, rename one."""
+    """Undo what a release may do: change, remove, add and rename files."""
     replace(service / "app/main.py", '"""', '"""Earlier. ')
     replace(service / "README.md", "## ", "## Earlier: ")
     shutil.rmtree(service / "app/templates")
@@ -62,17 +62,17 @@ def make_earlier(service: Path) -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with the real history, the made-up release, and the present as its last commit."""
+    """A repository with the real history, then the made-up release, then the present template."""
     repository = tmp_path_factory.mktemp("history") / "template.git"
     git(ROOT, "clone", "--quiet", "--no-local", str(ROOT), str(repository))
-    # What CI has checked out may be no branch, and has no name then.
+    # CI may have checked out a commit without a branch.
     git(repository, "checkout", "--quiet", "-B", "main")
     copy_checkout(repository)
     make_earlier(repository / TEMPLATE.name)
     commit(repository, "An earlier release")
     git(repository, "tag", INVENTED)
     copy_checkout(repository)
-    # Right after a release the present is the same: cruft would then have nothing to update.
+    # Right after a release nothing else has changed, and cruft would have nothing to update.
     (repository / "present").touch()
     commit(repository, "The present")
     return repository
@@ -96,8 +96,8 @@ class Service:
 
 
 def generate(template: Path, folder: Path, *answers: str, checkout: str = "") -> Service:
-    """With cookiecutter, and without a set-up, so that this is quick."""
-    # Cookiecutter can't check anything out in a folder.
+    """Generate with cookiecutter, without the set-up to save time."""
+    # Cookiecutter checks out a commit only in a clone, which it makes of an address.
     source = [template.as_uri(), "--checkout", checkout] if checkout else [str(template)]
     run(
         *(sys.executable, "-m", "cookiecutter", "--no-input", "--output-dir", str(folder)),
@@ -107,23 +107,22 @@ def generate(template: Path, folder: Path, *answers: str, checkout: str = "") ->
     return Service(folder / "my_service", template)
 
 
-RELEASES = [(tag, database) for tag in (INVENTED, *TAGS) for database in ANSWERS]
+RELEASES = [(release, database) for release in CHECKOUTS for database in ANSWERS]
 
 
 @pytest.fixture(params=RELEASES, ids="-".join)
 def service(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Service:
-    """A service of an earlier release, which is set up whenever it is generated again."""
-    tag, database = request.param
-    service = generate(template, tmp_path, *ANSWERS[database], checkout=tag)
+    """A service of an earlier release. Its answers ask for the set-up, which cruft must not run."""
+    release, database = request.param
+    service = generate(template, tmp_path, *ANSWERS[database], checkout=CHECKOUTS[release])
     record = service.record()
     record["context"]["cookiecutter"]["setup_environment"] = True
     (service.root / ".cruft.json").write_text(json.dumps(record), "utf-8")
-    commit(service.root, "Set up on update, if that were done")
+    commit(service.root, "Ask for the set-up")
     return service
 
 
-def test_unchanged_service_becomes_a_new_one(service: Service, tmp_path: Path) -> None:
-    """Whose tests are those of test_generated_service.py."""
+def test_unchanged_service_becomes_the_same_as_a_new_one(service: Service, tmp_path: Path) -> None:
     answers = ANSWERS[service.record()["context"]["cookiecutter"]["database"]]
     present = generate(service.template, tmp_path / "present", *answers)
     for name in (".env", "var/app.db", ".venv/pyvenv.cfg"):
@@ -170,8 +169,8 @@ def test_changed_service_keeps_its_changes(service: Service) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("service", RELEASES, indirect=True, ids="-".join)
-def test_updated_service_is_set_up_and_its_tests_are_green(service: Service) -> None:
-    """With the commands of the README."""
+def test_updated_service_passes_its_checks(service: Service) -> None:
+    """The commands are those of the README."""
     service.update()
     commit(service.root, "Update")
     with pytest.MonkeyPatch.context() as patch:
@@ -179,14 +178,14 @@ def test_updated_service_is_set_up_and_its_tests_are_green(service: Service) -> 
         run(sys.executable, "scripts/setup_environment.py", cwd=service.root)
     run(program(service.root, "poe"), "check", cwd=service.root)
     assert git(service.root, "status", "--porcelain") == ""
-    # As root, PostgreSQL keeps its data where its own account can reach them, behind a link.
+    # As root, PostgreSQL keeps its data elsewhere, for its own account, and links to them.
     link = service.root / "var/postgres/cluster"
     if link.is_symlink():
         shutil.rmtree(link.resolve())
 
 
 @pytest.mark.parametrize("service", [(INVENTED, "postgresql")], indirect=True)
-def test_conflict_only_where_both_changed_the_same_lines(service: Service) -> None:
+def test_only_lines_that_both_have_changed_conflict(service: Service) -> None:
     replace(service.root / "README.md", "## Earlier: ", "## Ours: ")
     commit(service.root, "Edit")
 
@@ -198,10 +197,10 @@ def test_conflict_only_where_both_changed_the_same_lines(service: Service) -> No
     assert "Earlier" not in (service.root / "app/main.py").read_text("utf-8")
 
 
-# What is recorded, by whom
+# The record of the origin
 
 
-def test_record_is_committed_and_says_what_cruft_needs(template: Path, tmp_path: Path) -> None:
+def test_record_is_committed_and_cruft_can_use_it(template: Path, tmp_path: Path) -> None:
     service = generate(template, tmp_path, 'project_name=Zoë\'s "shop"', "project_slug=my_service")
 
     record = service.record()
@@ -214,7 +213,7 @@ def test_record_is_committed_and_says_what_cruft_needs(template: Path, tmp_path:
     assert cruft_diff(service.root, "--exit-code") == ""
 
 
-def test_cruft_makes_the_same(template: Path, tmp_path: Path) -> None:
+def test_cruft_create_generates_the_same(template: Path, tmp_path: Path) -> None:
     service = generate(template, tmp_path / "cookiecutter")
     answers = json.dumps({"setup_environment": False})
     (tmp_path / "cruft").mkdir()
@@ -228,9 +227,7 @@ def test_cruft_makes_the_same(template: Path, tmp_path: Path) -> None:
     assert [name for name in ours if ours[name] != theirs[name]] == [".cruft.json"]
 
 
-def test_service_from_a_folder_that_is_no_commit_can_be_linked(
-    template: Path, tmp_path: Path
-) -> None:
+def test_service_without_a_record_can_be_linked(template: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(template, copy, ignore=shutil.ignore_patterns(".git"))
     service = generate(copy, tmp_path)
@@ -244,9 +241,7 @@ def test_service_from_a_folder_that_is_no_commit_can_be_linked(
     assert cruft_diff(service.root, "--exit-code") == ""
 
 
-def test_changes_of_the_template_that_are_not_committed_are_not_recorded(
-    template: Path, tmp_path: Path
-) -> None:
+def test_template_with_uncommitted_changes_is_not_recorded(template: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     git(tmp_path, "clone", "--quiet", str(template), str(copy))
     with (copy / TEMPLATE.name / "README.md").open("a", encoding="utf-8") as readme:
@@ -258,11 +253,11 @@ def test_changes_of_the_template_that_are_not_committed_are_not_recorded(
         *("--output-dir", str(tmp_path), "setup_environment=no"),
         cwd=tmp_path,
     )
-    assert "cruft update` needs: the template has changes that are not committed." in said
+    assert "`cruft update` will not work: the template has uncommitted changes." in said
 
 
-def test_password_of_the_template_is_not_recorded(template: Path, tmp_path: Path) -> None:
-    """As when `git clone` was given one in the address, here with an @ in it."""
+def test_password_in_the_address_is_not_recorded(template: Path, tmp_path: Path) -> None:
+    """The password contains an @, which makes it hard to find."""
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "--quiet", "--bare", str(template), str(bare))
     address = "https://me:my@secret@example.com/template.git"

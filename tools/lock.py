@@ -1,9 +1,9 @@
 """Pin the dependencies of the template and of the service that it generates.
 
-The service is pinned by its own task, `poe lock`, so the template ships exactly what an
-owner gets who locks again: once for each database, as only PostgreSQL needs a server.
+The service is pinned by its own task `poe lock`, so an owner who runs it gets the same result. It
+runs once for each database, because only PostgreSQL needs a server for development.
 
-Without options, pins change only where a direct dependency changed.
+Without options, pins change only where a direct dependency has changed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from dev import PYTHON, REQUIREMENTS, ROOT, TEMPLATE, clean_environment
 
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
-# The hook after generation gives it the name above.
+# The post-generation hook gives it the name above.
 DEVELOPMENT_POSTGRESQL = "requirements-dev.postgresql.txt"
 
-# Harmful releases are found out within days, as a rule. Whoever can't wait for one that mends
-# something sets UV_EXCLUDE_NEWER.
+# Harmful releases are usually discovered within days. To take an urgent fix earlier, set
+# UV_EXCLUDE_NEWER.
 UPGRADE_AGE = timedelta(days=7)
 
-# Every pin must be installable from wheels alone on these. Macs with Intel processors are not
-# among them: argon2-cffi-bindings has no wheels for those any more and is compiled there.
+# On these, every pin must have a wheel. Macs with Intel processors are missing, because
+# argon2-cffi-bindings has no wheels for them any more.
 PYTHON_VERSIONS = ["3.11", "3.12", "3.13", "3.14"]
 PLATFORMS = [
     "x86_64-unknown-linux-gnu",
@@ -41,7 +41,7 @@ PLATFORMS = [
 
 
 def tool(*arguments: str, cwd: Path = ROOT) -> None:
-    """Run a tool of the template's environment; its output is shown only when it fails."""
+    """Run a tool of the template's environment, and show its output only if it fails."""
     done = subprocess.run(
         [str(PYTHON), "-m", *arguments],
         cwd=cwd,
@@ -56,7 +56,7 @@ def tool(*arguments: str, cwd: Path = ROOT) -> None:
 
 
 def render(database: str, folder: Path) -> Path:
-    """The service with default answers, without running the hooks."""
+    """Render the service with default answers, without running the hooks."""
     return Path(
         cookiecutter(
             str(ROOT),
@@ -72,7 +72,7 @@ def render(database: str, folder: Path) -> Path:
 def lock_service(
     database: str, pins: dict[str, str], upgrade: list[str], folder: Path
 ) -> dict[str, str]:
-    """Pin the service for one database, staying with the given pins where they fit."""
+    """Pin the service for one database, keeping the given pins where they fit."""
     project = render(database, folder)
     for name, text in pins.items():
         (project / name).write_text(text, encoding="utf-8")
@@ -82,8 +82,8 @@ def lock_service(
 
 def lock_template(folder: Path, upgrade: list[str]) -> str:
     output = folder / RUNTIME
-    if (REQUIREMENTS).exists():
-        output.write_bytes((REQUIREMENTS).read_bytes())
+    if REQUIREMENTS.exists():
+        output.write_bytes(REQUIREMENTS.read_bytes())
     tool(
         *("uv", "pip", "compile", "requirements.in", "--universal", "--python-version", "3.11"),
         *("--generate-hashes", "--no-annotate", "--custom-compile-command", "python3 dev.py lock"),
@@ -92,8 +92,8 @@ def lock_template(folder: Path, upgrade: list[str]) -> str:
     return output.read_text(encoding="utf-8")
 
 
-def prove_wheels(requirements: list[Path], folder: Path) -> None:
-    """Resolve the pins for every supported machine, from wheels alone."""
+def check_wheels(requirements: list[Path], folder: Path) -> None:
+    """Resolve the pins for every supported platform and Python, using only wheels."""
     files = [part for path in requirements for part in ("-r", str(path))]
     for platform in PLATFORMS:
         for version in PYTHON_VERSIONS:
@@ -108,21 +108,24 @@ def prove_wheels(requirements: list[Path], folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="dev.py lock", description=__doc__)
     parser.add_argument(
-        "--upgrade", action="store_true", help="take new releases, but none of the last days"
+        "--upgrade",
+        action="store_true",
+        help="take new releases, except those of the last seven days",
     )
     parser.add_argument(
-        "--check", action="store_true", help="change nothing; fail if a pin is out of date"
+        "--check", action="store_true", help="change nothing, and fail if a pin is out of date"
     )
     options = parser.parse_args()
     upgrade = ["--upgrade"] if options.upgrade else []
     if options.upgrade:
         newest = datetime.now(UTC) - UPGRADE_AGE
-        os.environ.setdefault("UV_EXCLUDE_NEWER", f"{newest:%Y-%m-%d}")  # uv's own, of all calls
+        # Every call of uv below reads this variable.
+        os.environ.setdefault("UV_EXCLUDE_NEWER", f"{newest:%Y-%m-%d}")
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print("Pinning the service ...", flush=True)
-        # PostgreSQL has all that SQLite has: what it pins is what SQLite gets.
+        # PostgreSQL needs everything that SQLite needs, so SQLite gets the same pins.
         pins = {DEVELOPMENT: (TEMPLATE / DEVELOPMENT_POSTGRESQL).read_text(encoding="utf-8")}
         first = lock_service("postgresql", pins, upgrade, folder)
         second = lock_service("sqlite", first, [], folder)
@@ -135,12 +138,12 @@ def main() -> int:
             TEMPLATE / DEVELOPMENT_POSTGRESQL: first[DEVELOPMENT],
             REQUIREMENTS: lock_template(folder, upgrade),
         }
-        print("Proving that there are wheels for all machines ...", flush=True)
+        print("Checking that there are wheels for every platform ...", flush=True)
         for locks in ([first[RUNTIME], first[DEVELOPMENT]], [texts[REQUIREMENTS]]):
             paths = [folder / f"{number}.txt" for number in range(len(locks))]
             for path, text in zip(paths, locks, strict=True):
                 path.write_text(text, encoding="utf-8")
-            prove_wheels(paths, folder)
+            check_wheels(paths, folder)
 
     changed = [
         path
@@ -154,7 +157,7 @@ def main() -> int:
         if not options.check:
             path.write_text(texts[path], encoding="utf-8", newline="\n")
     if not changed:
-        print("Nothing has changed.")
+        print("All pins are up to date.")
     return 1 if options.check and changed else 0
 
 

@@ -1,6 +1,6 @@
 """Make the pictures of the README: a generation in a terminal, and /docs in a browser.
 
-Both show the real thing. Needs Linux or macOS, and Chromium.
+Both are recorded from a real generation. Needs Linux or macOS, and Chromium.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import tempfile
 import termios
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -27,18 +26,18 @@ IMAGES = ROOT / "docs" / "images"
 COLUMNS = 100
 LINES = 200
 PROMPT = "~/code$ "
-# Where the picture's terminal is; the template is there under this name.
+# The name of the template's folder in the picture.
 TEMPLATE_NAME = "service-template"
-# What is typed; the rest is answered with Enter.
+# The first answer. The others are the defaults.
 PROJECT_NAME = "Book Shop"
 
 
 def record(command: list[str], cwd: Path, answers: list[str]) -> str:
-    """Run a command in a terminal, answer its questions; give all that the terminal received."""
+    """Run a command in a terminal, answer its questions, and return everything it printed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     env = {**clean_environment(), "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
-    # The user's own defaults of cookiecutter are not part of the picture.
+    # Ignore the user's own defaults for cookiecutter.
     env["COOKIECUTTER_CONFIG"] = os.devnull
     process = subprocess.Popen(
         command, cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs
@@ -49,12 +48,12 @@ def record(command: list[str], cwd: Path, answers: list[str]) -> str:
     while True:
         try:
             chunk = os.read(ours, 65536)
-        except OSError:  # Linux: the other end was closed
+        except OSError:  # Linux: the command has closed its end
             break
         if not chunk:
             break
         received += chunk
-        # A question ends with its default answer in brackets.
+        # A question ends with its default in brackets and a colon.
         if received.endswith(b": ") and len(received) > answered:
             answered = len(received)
             os.write(ours, f"{answers.pop(0) if answers else ''}\n".encode())
@@ -65,11 +64,11 @@ def record(command: list[str], cwd: Path, answers: list[str]) -> str:
 
 
 def draw(text: str, path: Path) -> None:
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115 -- open until the program ends
     console.print(Text.from_ansi(text))
-    # Without the fonts that the format loads from elsewhere: viewers refuse them in pictures.
-    svg_format = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    svg = console.export_svg(title="A new service", code_format=svg_format, unique_id="generation")
+    svg = console.export_svg(title="A new service", unique_id="generation")
+    # Browsers don't load fonts from other sites for a picture.
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     path.write_text(
         re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE).strip() + "\n", encoding="utf-8"
     )
@@ -84,17 +83,17 @@ def main() -> int:
         print("Generating a service ...", flush=True)
         command = ["cookiecutter", TEMPLATE_NAME]
         output = record([str(PYTHON), "-m", *command], folder, [PROJECT_NAME])
-        # No path of this machine: its Python is shown where most have theirs.
+        # Show no path of this machine, and Python where it usually is.
         for shown, real in {"~/code": str(folder), "/usr": sys.base_prefix}.items():
             output = output.replace(real, shown)
         output = output.replace("\r\n", "\n")
         draw(f"{PROMPT}{' '.join(command)}\n{output.rstrip()}\n{PROMPT}", IMAGES / "generation.svg")
 
-        print("Looking at its documentation ...", flush=True)
+        print("Taking a picture of /docs ...", flush=True)
         project = folder / "book_shop"
-        with running(project, clean_environment(), 8000) as address:
+        with running(project, clean_environment(), 8000) as server:
             picture = IMAGES / "docs.png"
-            browse("--window-size=1280,1000", f"--screenshot={picture}", f"{address}/docs")
+            browse("--window-size=1280,1000", f"--screenshot={picture}", f"{server.address}/docs")
     return 0
 
 

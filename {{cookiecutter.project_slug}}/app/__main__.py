@@ -1,21 +1,24 @@
-"""Serves the application: `python -m app`."""
+"""Serve the application in production: `python -m app`."""
 
 import uvicorn
 
 from app.core.config import get_settings
+from app.core.logging import configure_logging
 
 
 def main() -> None:
     settings = get_settings()
+    # Here too, for the parent process of several workers.
+    configure_logging(settings.log_level, settings.log_format)
     uvicorn.run(
         "app.main:app",
         host=settings.host,
         port=settings.port,
         workers=settings.web_concurrency,
-        # TRUSTED_PROXIES decides whose forwarded headers count (app/http/middleware.py).
-        proxy_headers=False,
         http="app.http.protocol:LimitedProtocol",
+        proxy_headers=False,  # TRUSTED_PROXIES decides (app/http/middleware.py)
         timeout_graceful_shutdown=settings.shutdown_timeout,
+        log_config=None,
     )
 
 

@@ -5,16 +5,22 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
-from fastapi.middleware import Middleware
 
 from app.api.health import router as health_router
-from app.api.v1.router import router as v1_router
-from app.core.config import PROJECT_DESCRIPTION, PROJECT_NAME, PROJECT_VERSION, Settings
+from app.api.v1.router import make_router
+from app.core.config import (
+    PROJECT_DESCRIPTION,
+    PROJECT_NAME,
+    PROJECT_VERSION,
+    Environment,
+    Settings,
+)
 from app.dependencies.resources import Resources, open_resources
 from app.http.docs import install_docs
-from app.http.middleware import RequestMiddleware
-from app.http.openapi import install_openapi, operation_id
+from app.http.middleware import middleware_stack
+from app.http.openapi import COMMON_PROBLEMS, install_openapi, operation_id
 from app.http.problems import install_error_handlers
+from app.http.server import report_missing_features
 from app.http.shutdown import shutdown
 
 
@@ -26,11 +32,15 @@ class LifespanState(TypedDict):
 
 def create_app(settings: Settings) -> FastAPI:
     """Build an application that serves with *settings*. It opens nothing until it is started."""
+    # Nothing waits for a load balancer in development, where each reload stops the service.
+    is_development = settings.environment is Environment.DEVELOPMENT
+    shutdown_delay = 0 if is_development else settings.shutdown_delay
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[LifespanState]:
         async with open_resources(settings) as resources:
-            with shutdown.on_sigterm(settings.shutdown_delay):
+            with shutdown.on_sigterm(shutdown_delay) as has_delay:
+                report_missing_features(settings, has_delay=has_delay)
                 yield {"resources": resources}
 
     app = FastAPI(
@@ -43,12 +53,13 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=operation_id,
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=[Middleware(RequestMiddleware, settings=settings)],
+        middleware=middleware_stack(settings),
+        responses=COMMON_PROBLEMS,
     )
     install_error_handlers(app)
     install_openapi(app)
     if settings.docs_enabled:
         install_docs(app)
     app.include_router(health_router)
-    app.include_router(v1_router)
+    app.include_router(make_router(settings))
     return app

@@ -1,12 +1,18 @@
 """The application that servers import: `app.main:app`."""
 
 import gc
+import sys
 
 from app.application import create_app
-from app.core.config import get_settings
+from app.core.config import SettingsError, get_settings
 from app.core.logging import configure_logging
 
-settings = get_settings()
+try:
+    settings = get_settings()
+except SettingsError as error:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(3)  # gunicorn and uvicorn start a worker again unless it ends with this status
+
 configure_logging(settings.log_level, settings.log_format)
 app = create_app(settings)
 

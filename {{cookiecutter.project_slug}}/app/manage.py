@@ -17,6 +17,7 @@ from app.core.exceptions import (
     NotASuperuserError,
 )
 from app.core.passwords import PasswordHasher, PasswordPolicy
+from app.core.validation import describe_error
 from app.db.errors import translate_db_error
 from app.db.session import Database
 from app.schemas.types import parse_email
@@ -129,7 +130,7 @@ def explain(error: Exception) -> dict[str, str]:
     """
     if isinstance(error, ValidationError):
         problems = error.errors(include_input=False)
-        return {str(p["loc"][0]): p["msg"].removeprefix("Value error, ") for p in problems}
+        return {str(problem["loc"][0]): describe_error(problem) for problem in problems}
     if isinstance(error, InvalidInputError):
         return {error.field: str(error)}
     known = error if isinstance(error, AppError) else translate_db_error(error)

@@ -1,411 +1,323 @@
-"""Set up this checkout: .env, .venv with the packages, the database, and a proof that it runs.
+"""Set up this checkout: .env, .venv, the database and the first superuser.
 
-Run it in a fresh clone, after requirements have changed, or when it stopped half-way: what is
-there already is kept. Only the standard library is used, and the syntax is that of Python 3.8,
-so that an old interpreter is told what is missing instead of failing on a line it can't read.
+Run it in a fresh clone, after the requirements have changed, or again after a failure: finished
+steps are kept. It needs only the standard library, and uses the syntax of Python 3.8 so that an
+old Python can say that it is too old.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
+
+WINDOWS = os.name == "nt"
+OLDEST_PYTHON = (3, 11)
+# This Python or, in a virtual environment, the one behind it. `venv` itself uses this attribute.
+BASE_PYTHON: str = getattr(sys, "_base_executable", None) or sys.executable
+UV = shutil.which("uv")
 
 ROOT = Path(__file__).resolve().parent.parent
-# Python does so by itself, unless PYTHONSAFEPATH is set.
-sys.path.insert(0, str(ROOT / "scripts"))
+EXAMPLE = ROOT / "example.env"
+ENV_FILE = ROOT / ".env"
+REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+VENV = ROOT / ".venv"
+PROGRAMS = VENV / ("Scripts" if WINDOWS else "bin")
+PYTHON = PROGRAMS / ("python.exe" if WINDOWS else "python")
+STAMP = VENV / "setup-stamp"  # empty until all packages are installed
+VAR = ROOT / "var"  # ignored by git
+LOG = VAR / "setup.log"
 
-from checkout import (  # noqa: E402 - see above
-    CAUSES,
-    WINDOWS,
-    Checkout,
-    Failed,
-    Skipped,
-    explain,
-    quote,
-    replace_privately,
-)
-from first_commit import commit  # noqa: E402
-
-OLDEST_PYTHON = (3, 11)
-NEWER_PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11")
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
-# The empty settings of example.env that get a random value, of so many bytes.
-GENERATED = {"SECRET_KEY": 48, "FIRST_SUPERUSER_PASSWORD": 18}
 SECONDS_TO_START = 30
-NOT_FOUND = "the package registry does not have a locked package"
-REGISTRY_CAUSES = {
-    r"\b5\d\d (server error|internal|bad gateway|service|gateway)|error[ (:]+5\d\d\b|5\d\d error": (
-        "the package registry answers with an error"
+SECONDS_TO_STOP = 10
+
+# What a pattern in the output of a failed command means.
+CAUSES = {
+    r"no space left|disk is full|disk quota exceeded": "The disk is full.",
+    r"no module named '?(ensurepip|venv)\b": (
+        "This Python can't make virtual environments. Install uv or, on Debian and Ubuntu, the "
+        "package python3-venv."
     ),
-    r"error sending request|failed to (fetch|establish)|connection (refused|reset|broken|error)"
-    r"|name resolution|getaddrinfo|dns error|(?<![\w-])timed? ?out|unreachable|max retries": (
-        "the package registry can't be reached"
-    ),
-    r"no matching distribution|not found in the package registry|there is no version of": (
-        NOT_FOUND
+    r"hash mismatch|do not match the hashes": "A package differs from the locked one.",
+    r"failed to (fetch|download)|no matching distribution|no solution found": (
+        "The package index can't be reached, or it lacks a locked package."
     ),
 }
 
-
-def say(text: str = "", end: str = "\n") -> None:
-    try:
-        print(text, end=end, flush=True)
-    except OSError:
-        # Nobody reads any more (`| head`); that is no reason to stop half-way.
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
-
-
-# The steps. Each returns a remark, or an empty text.
-
-
-def write_env(checkout: Checkout) -> str:
-    if checkout.env_file.exists():
-        return "kept: it is there already"
-    content = (checkout.root / "example.env").read_bytes()
-    for name, size in GENERATED.items():
-        line = rf"(?m)^({name}=)[ \t]*(?=\r?$)".encode()
-        value = secrets.token_urlsafe(size).encode()
-        content, count = re.subn(line, rb"\g<1>" + value, content)
-        if count != 1:
-            raise Failed(f"example.env has no line {name}= without a value")
-    # The draft is made in var/, which git ignores as a whole.
-    checkout.var.mkdir(exist_ok=True)
-    replace_privately(checkout.env_file, checkout.var / "env.draft", content)
-    return ""
-
-
-def make_venv(checkout: Checkout) -> str:
-    if sys.version_info[:2] < OLDEST_PYTHON:
-        needed, present = (".".join(map(str, v)) for v in (OLDEST_PYTHON, sys.version_info[:3]))
-        raise Failed(f"it needs Python {needed} or newer, and this is {present}")
-    refuse_path(checkout)
-    if checkout.venv.is_symlink() or checkout.venv.is_file():
-        raise Failed(f"{checkout.venv} is not a folder; move it away")
-    if checkout.venv.is_dir():
-        contents = {path.name for path in checkout.venv.iterdir()}
-        if is_healthy(checkout):
-            return "kept: it is there already"
-        if contents and not contents & {"pyvenv.cfg", unfinished(checkout).name}:
-            raise Failed(f"{checkout.venv} is not a virtual environment; move it away")
-        checkout.discard(checkout.venv)
-    checkout.venv.mkdir()
-    unfinished(checkout).touch()
-    python = base_python()
-    if checkout.uv:
-        # uv looks for a workspace from where it runs upwards: there is none above the root.
-        options = ["--allow-existing", "--python", python]
-        checkout.run(checkout.uv, "venv", *options, checkout.venv, cwd=Path(checkout.root.anchor))
-    else:
-        # In two commands, since `venv` hides what `ensurepip` says.
-        checkout.run(python, "-m", "venv", "--without-pip", checkout.venv)
-        install_pip(checkout)
-    return f"Python {'.'.join(map(str, sys.version_info[:3]))}, {python}"
-
-
-def refuse_path(checkout: Checkout) -> None:
-    """Say so before a tool fails: it would not name the path's letter that it can't deal with."""
-    path = os.fsencode(checkout.root)
-    try:
-        path.decode("utf-8")
-    except UnicodeDecodeError as error:
-        reason = "its path has bytes that are no UTF-8; move the folder to another place"
-        raise Failed(reason) from error
-    # Neither in the first line of a program nor in PATH; uv knows ways round.
-    unusable = re.search(r";" if WINDOWS else r'[:"$`\\\n]', str(checkout.root))
-    if unusable and not checkout.uv:
-        raise Failed(
-            f"programs that pip installs can't start from a folder with {unusable[0]!a} in its "
-            "path; install uv, or move the folder to another place"
-        )
-
-
-def install_pip(checkout: Checkout) -> None:
-    checkout.run(checkout.python, "-m", "ensurepip", "--default-pip")
-
-
-def unfinished(checkout: Checkout) -> Path:
-    """Name the file that is in .venv from its beginning until its packages are complete."""
-    return checkout.venv / "unfinished-setup"
-
-
-def security_stamp(checkout: Checkout) -> Path:
-    """Name the file that tells which packages .venv has, and where it was made."""
-    return checkout.venv / "finished-setup"
-
-
-def stamp_content(checkout: Checkout) -> bytes:
-    digest = hashlib.sha256()
-    for name in REQUIREMENTS:
-        digest.update(hashlib.sha256((checkout.root / name).read_bytes()).digest())
-    return f"{digest.hexdigest()}\n".encode() + os.fsencode(checkout.venv) + b"\n"
-
-
-def is_healthy(checkout: Checkout) -> bool:
-    """Tell whether .venv is complete, works, and is where it was made (a moved one is broken)."""
-    if unfinished(checkout).exists() or not checkout.python.exists():
-        return False
-    if security_stamp(checkout).exists():
-        made_in = security_stamp(checkout).read_bytes().partition(b"\n")[2]
-        if made_in != os.fsencode(checkout.venv) + b"\n":
-            return False
-    code = (
-        f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON} or sys.prefix == sys.base_prefix)"
-    )
-    try:
-        checkout.run(checkout.python, "-I", "-c", code)
-    except (Failed, OSError):
-        return False
-    return True
-
-
-def base_python() -> str:
-    """Find the interpreter behind a virtual environment, such as that of a tool that runs this."""
-    # Python's own `venv` uses this attribute; the documented ones don't name the program.
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    return base if Path(base).exists() else sys.executable
-
-
-def install_packages(checkout: Checkout) -> str:
-    wanted = stamp_content(checkout)
-    if security_stamp(checkout).exists() and security_stamp(checkout).read_bytes() == wanted:
-        return "kept: nothing has changed"
-    unfinished(checkout).touch()
-    causes = {**CAUSES, **REGISTRY_CAUSES}
-    files: list[object] = [word for name in REQUIREMENTS for word in ("-r", checkout.root / name)]
-    if checkout.uv:
-        install: list[object] = [
-            checkout.uv,
-            "pip",
-            "install",
-            "--python",
-            checkout.python,
-            "--no-progress",
-        ]
-        # As above: nothing of a surrounding workspace.
-        cwd = Path(checkout.root.anchor)
-    else:
-        if not any(checkout.venv.glob("[Ll]ib/**/site-packages/pip")):
-            install_pip(checkout)  # uv makes .venv without it
-        install = [checkout.python, "-m", "pip", "install", "--no-input", "--progress-bar=off"]
-        install += ["--disable-pip-version-check", "--no-warn-script-location"]
-        # The list is complete. For `coverage[toml]`, an old pip takes the newest release, not
-        # the one that is pinned without the extra, and then misses the pin of that.
-        install += ["--no-deps"]
-        cwd = checkout.root
-    install += ["--require-hashes", *files]
-    try:
-        checkout.run(*install, cwd=cwd, causes=causes)
-    except Failed as failure:
-        if checkout.uv or NOT_FOUND not in str(failure):
-            raise
-        # Only when it is very verbose, pip says why it has found nothing.
-        checkout.run(*install, "-vv", "--retries=0", cwd=cwd, causes=causes)
-    replace_privately(security_stamp(checkout), checkout.venv / "security_stamp.draft", wanted)
-    unfinished(checkout).unlink()
-    return ""
-
-
-def migrate(checkout: Checkout) -> str:
-    # What is imported for the first time is compiled, which takes longer than the migration.
-    # Another process does that meanwhile for the service, from the other end.
-    with checkout.started(checkout.python, "-c", "import uvicorn, app.main") as compiling:
-        checkout.run(checkout.python, "-m", "alembic", "upgrade", "head")
-        compiling.process.wait()
-    return ""
-
-
-def create_superuser(checkout: Checkout) -> str:
-    checkout.run(checkout.python, "-m", "app.db.init_db")
-    return ""
-
-
-def prove(checkout: Checkout) -> str:
-    """Start the service once, as its users will, and ask it whether it is ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = [checkout.python, "-m", "uvicorn", "app.main:app", "--port", port]
-    deadline = time.monotonic() + SECONDS_TO_START
-    answer = "no answer"
-    # No proxy has to notice first that it stops.
-    environment = {"SHUTDOWN_DELAY": "0"}
-    with checkout.started(*server, "--host", "127.0.0.1", environment=environment) as child:
-        while answer != "200":
-            if child.process.poll() is not None:
-                raise Failed(f"the service stopped: {explain(checkout.redact(child.output()))}")
-            if time.monotonic() > deadline:
-                last = explain(checkout.redact(child.output()))
-                raise Failed(f"GET /readyz: {answer} after {SECONDS_TO_START} s; {last}")
-            time.sleep(0.02)
-            answer = get_readyz(port) or answer
-    return "GET /readyz answers 200"
-
-
-def get_readyz(port: int) -> str:
-    import http.client  # noqa: PLC0415 - slow to import, and seldom needed
-
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return str(connection.getresponse().status)
-    except (OSError, http.client.HTTPException):
-        return ""
-    finally:
-        connection.close()
-
-
-class Step(NamedTuple):
-    name: str
-    title: str
-    action: Callable[[Checkout], str]
-
-
-STEPS = (
-    Step("env", "Writing .env", write_env),
-    Step("venv", "Creating .venv with {installer}", make_venv),
-    Step("install", "Installing packages with {installer}", install_packages),
-    Step("migrate", "Migrating the database", migrate),
-    Step("superuser", "Creating the first superuser", create_superuser),
-    Step("prove", "Starting the service once", prove),
-    Step("git", "Making the first commit", commit),
+# The caller's variables for these tools could change what is installed, or where ...
+FOREIGN_PREFIXES = ("ALEMBIC_", "PIP_", "PYTHON", "UV_", "UVICORN_")
+FOREIGN_VARIABLES = ("CLICOLOR_FORCE", "FORCE_COLOR", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+# ... but these only say how to reach the package index and the cache.
+INSTALLER_VARIABLES = re.compile(
+    "(PIP|UV)_.*(CACHE|CERT|CONFIG|CREDENTIALS|EXCLUDE_NEWER|FIND_LINKS|HOST|HTTP|INDEX|KEYRING"
+    "|LINK_MODE|OFFLINE|PROXY|RETRIES|TIMEOUT|TLS).*"
 )
 
 
-class Outcome(NamedTuple):
-    step: Step
-    state: str  # "done", "skipped", "failed", "interrupted" or "not reached"
-    remark: str = ""
+class SetupError(Exception):
+    """A step failed; the message tells a person why."""
 
 
-def run_steps(checkout: Checkout, steps: Sequence[Step]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for number, step in enumerate(steps, 1):
-        states = {outcome.state for outcome in outcomes}
-        # Each step needs those before it; only the commit can do without.
-        if "interrupted" in states or ("failed" in states and step.name != "git"):
-            outcomes.append(Outcome(step, "not reached"))
-            continue
-        began = time.monotonic()
-        title = step.title.format(installer=checkout.installer)
-        checkout.log(f"[{number}/{len(steps)}] {title}\n")
-        say(f"[{number}/{len(steps)}] {title} ... ", end="")
-        try:
-            remark = step.action(checkout)
-            outcome = Outcome(step, "done", remark)
-            say(f"{time.monotonic() - began:.1f} s" + (f" ({remark})" if remark else ""))
-        except Skipped as skipped:
-            outcome = Outcome(step, "skipped", str(skipped))
-            say("skipped")
-        except (Failed, OSError) as error:
-            remark = str(error) if isinstance(error, Failed) else explain(str(error))
-            outcome = Outcome(step, "failed", remark)
-            say(f"FAILED after {time.monotonic() - began:.1f} s")
-        except KeyboardInterrupt:
-            outcome = Outcome(step, "interrupted", "it was interrupted")
-            say("interrupted")
-        outcomes.append(outcome)
-    return outcomes
+# --- The steps. Each returns False if there was nothing to do. ---
 
 
-def summarise(
-    checkout: Checkout, outcomes: Sequence[Outcome], skip: Sequence[str], seconds: float
-) -> list[str]:
-    """Tell where things are, or what is missing and the one command that makes up for it."""
-    broken = [outcome for outcome in outcomes if outcome.state in ("failed", "interrupted")]
-    missing = [outcome.step.name for outcome in outcomes if outcome.state == "not reached"]
-    missing += [outcome.step.name for outcome in broken]
-    is_set_up = not {*skip, *missing} - {"git"}
-    state = "is set up" if is_set_up else "is not set up yet; its files are complete"
-    lines = [f"The service {state} ({seconds:.1f} s)."]
-    rows = [("Folder", str(checkout.root))]
-    for outcome in broken:
-        number, title = outcomes.index(outcome) + 1, outcome.step.title
-        rows.append(("Stopped", f"at step {number}: {title.format(installer=checkout.installer)}"))
-        rows.append(("because", outcome.remark))
-    if broken:
-        rows.append(("details in", str(checkout.log_file)))
-    if is_set_up:
-        scripts = checkout.scripts.relative_to(checkout.root)
-        rows += [
-            ("Start it", f"cd {quote([checkout.root])}"),
-            ("", f"{scripts / 'uvicorn'} app.main:app --reload"),
-            ("then open", "http://127.0.0.1:8000/docs"),
-            ("Sign in", f"FIRST_SUPERUSER_EMAIL and _PASSWORD are in {checkout.env_file}"),
-            ("Test it", f"{scripts / 'poe'} check"),
-        ]
-    for outcome in outcomes:
-        if outcome.state == "skipped":
-            rows.append(("Skipped", f"{outcome.step.title}: {outcome.remark}"))
-    if skip:
-        rows.append(("Skipped", f"{', '.join(skip)}, as you asked"))
-    if checkout.shadowing:
-        names = ", ".join(checkout.shadowing)
-        rows.append(("Beware", f"your shell sets {names}. That was not used here,"))
-        rows.append(("", "but it overrides .env when you start the service."))
-    if broken or skip:
-        # What was left out as asked is left out again only when something else went wrong.
-        command = resume_command(checkout, git="git" in missing, skip=skip if broken else ())
-        lines.append(f"  {'Finish it' if broken else 'Set it up'} with this command:")
-        lines += ["", f"    {command}", ""]
-    return [lines[0], *(f"  {label:<12}{text}" for label, text in rows), *lines[1:]]
-
-
-def resume_command(checkout: Checkout, *, git: bool, skip: Sequence[str]) -> str:
-    python = base_python()
-    if sys.version_info[:2] < OLDEST_PYTHON:
-        python = next(filter(None, map(shutil.which, NEWER_PYTHONS)), NEWER_PYTHONS[-1])
-    options = ["--init-git"] if git else []
-    options += ["--skip", *skip] if skip else []
-    return quote([python, checkout.root / "scripts" / Path(__file__).name, *options])
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--init-git", action="store_true", help="make a git repository as well")
-    parser.add_argument(
-        "--skip",
-        nargs="+",
-        default=[],
-        choices=[step.name for step in STEPS if step.name != "git"],
-        metavar="STEP",
-        help="leave out steps: %(choices)s",
+def write_env() -> bool:
+    VAR.mkdir(exist_ok=True)
+    LOG.unlink(missing_ok=True)
+    if ENV_FILE.exists():
+        return False
+    content = re.sub(
+        rb"(?m)^(SECRET_KEY|FIRST_SUPERUSER_PASSWORD)=(?=\r?$)",
+        lambda match: match[0] + secrets.token_urlsafe(32).encode(),
+        EXAMPLE.read_bytes(),
     )
-    return parser.parse_args(arguments)
+    draft = VAR / "env.draft"
+    draft.unlink(missing_ok=True)
+    with open(draft, "xb", opener=open_privately) as file:
+        file.write(content)
+    draft.replace(ENV_FILE)  # complete, or not at all
+    return True
+
+
+def make_venv() -> bool:
+    if VENV.exists():
+        # Without a stamp, somebody else made .venv. With another path in the stamp, the checkout
+        # was moved, and the programs in .venv don't start because they contain the old path.
+        if not STAMP.exists() or STAMP.read_bytes().endswith(b" " + os.fsencode(VENV)):
+            with contextlib.suppress(OSError, SetupError):
+                run(PYTHON, "-c", f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})")
+                return False
+        if VENV.is_symlink() or (any(VENV.iterdir()) and not STAMP.exists()):
+            raise SetupError(f"{VENV} doesn't work, and this script didn't make it. Move it away.")
+        old_venv = VAR / "old-venv"
+        shutil.rmtree(old_venv, ignore_errors=True)
+        VENV.replace(old_venv)  # so that an interruption can't leave half of it in place
+        shutil.rmtree(old_venv)
+    VENV.mkdir()
+    STAMP.touch()
+    if UV:
+        return run(UV, "venv", "--allow-existing", "--python", BASE_PYTHON, VENV)
+    # The next step installs pip. `venv` could do it too, but would hide why that failed.
+    return run(BASE_PYTHON, "-m", "venv", "--without-pip", VENV)
+
+
+def install_packages() -> bool:
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in REQUIREMENTS)).hexdigest()
+    stamp = digest.encode() + b" " + os.fsencode(VENV)
+    if STAMP.exists() and STAMP.read_bytes() == stamp:
+        return False
+    STAMP.write_bytes(b"")
+    files = [word for path in REQUIREMENTS for word in ("-r", path)]
+    if UV:
+        run(UV, "pip", "install", "--python", PYTHON, "--no-progress", "--require-hashes", *files)
+    else:
+        run(PYTHON, "-m", "ensurepip", "--default-pip")
+        # --no-deps: the files list everything. An old pip looks for a newer release of a package
+        # that is needed with an extra, such as coverage[toml].
+        options = ["--no-deps", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
+        run(PYTHON, "-m", "pip", "install", *options, "--require-hashes", *files)
+    STAMP.write_bytes(stamp)
+    return True
+
+
+def start_service() -> bool:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # SHUTDOWN_DELAY is for load balancers, and there is none.
+    settings = {"HOST": "127.0.0.1", "PORT": str(port), "SHUTDOWN_DELAY": "0"}
+    deadline = time.monotonic() + SECONDS_TO_START
+    with started(PYTHON, "-m", "app", **settings) as (process, output):
+        while (answer := get(f"http://127.0.0.1:{port}/readyz")) != "200":
+            if process.poll() is not None:
+                raise SetupError(explain(output, "The service stopped."))
+            if time.monotonic() > deadline:
+                raise SetupError(explain(output, f"GET /readyz: {answer}"))
+            time.sleep(0.05)
+    return True
+
+
+def get(url: str) -> str:
+    """Return the status of a GET request, or why there is none. The caller's proxy is not used."""
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=5) as response:
+            return str(response.status)
+    except OSError as error:
+        return str(error)
+
+
+STEPS = {
+    "Writing .env": write_env,
+    "Creating .venv": make_venv,
+    f"Installing packages with {'uv' if UV else 'pip'}": install_packages,
+    "Migrating the database": lambda: run(PYTHON, "-m", "alembic", "upgrade", "head"),
+    "Creating the first superuser": lambda: run(PYTHON, "-m", "app.db.init_db"),
+    "Starting the service once": start_service,
+}
+
+
+# --- Commands ---
+
+
+def run(*command: object) -> bool:
+    with started(*command) as (process, output):
+        if process.wait():
+            raise SetupError(explain(output, f"Exit status {process.returncode}."))
+    return True
+
+
+@contextlib.contextmanager
+def started(
+    *command: object, **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Start a command; at the end of the block, stop it and add its output to the log.
+
+    The output goes to a file because a database server that outlives the command would keep a pipe
+    open.
+    """
+    words = [str(word) for word in command]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            words,
+            # uv takes settings from the current folder and those above: maybe another project's.
+            cwd=ROOT.anchor if words[0] == UV else ROOT,
+            env={**clean_environment(), **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # for CTRL_BREAK
+        )
+        try:
+            yield process, output
+        except KeyboardInterrupt:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(2)  # Ctrl-C reached the command too, and it may be cleaning up
+            raise
+        finally:
+            if process.poll() is None:
+                # OSError: Windows needs a console for CTRL_BREAK.
+                with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                    process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+                    process.wait(SECONDS_TO_STOP)
+                process.kill()
+            text = f"$ {quote(words)}\n{read(output)}\n(exit status {process.wait()})\n\n"
+            with open(LOG, "ab", opener=open_privately) as log:
+                log.write(text.encode("utf-8", "backslashreplace"))
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the caller's variables without those that could change the result."""
+    foreign = {*FOREIGN_VARIABLES, *shadowing_variables()}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if INSTALLER_VARIABLES.fullmatch(name)
+        or not (name in foreign or name.startswith(FOREIGN_PREFIXES))
+    }
+    # uv trusts the certificates of the system, as pip does. PIP_USER overrides pip.conf.
+    fixed = {"NO_COLOR": "1", "PIP_USER": "0", "PYTHONIOENCODING": "utf-8"}
+    return {"UV_SYSTEM_CERTS": "1", **kept, **fixed}
+
+
+def shadowing_variables() -> list[str]:
+    """Return the caller's variables that override .env, such as another project's DATABASE_URL."""
+    settings = re.findall(r"(?m)^#? ?([A-Z][A-Z0-9_]*)=", EXAMPLE.read_text("utf-8"))
+    return sorted(name for name in os.environ if name.upper() in settings)
+
+
+# --- What a person reads ---
+
+
+def open_privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def read(output: IO[bytes]) -> str:
+    """Return the output without secrets of .env and without passwords in addresses."""
+    output.seek(0)
+    text = output.read().decode("utf-8", "replace")
+    setting = r"(?m)^\w*(?:KEY|PASSWORD|TOKEN)\w* *= *['\"]?([^'\"\s]{8,})"
+    for value in re.findall(setting, ENV_FILE.read_text("utf-8", "replace")):
+        text = text.replace(value, "***")
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+
+
+def explain(output: IO[bytes], summary: str) -> str:
+    """Return the cause, or the summary if it is unknown, and the lines that tell most about it."""
+    text = read(output)
+    known = (cause for pattern, cause in CAUSES.items() if re.search(pattern, text, re.IGNORECASE))
+    lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
+    error = re.compile(r"[\w.]*(error|exception):", re.IGNORECASE)
+    first = max((at for at, line in enumerate(lines) if error.match(line)), default=-3)
+    return "\n    ".join([next(known, summary), *lines[first:][:3]])
+
+
+def quote(words: Sequence[str]) -> str:
+    return subprocess.list2cmdline(words) if WINDOWS else shlex.join(words)
+
+
+def print_summary(seconds: float) -> None:
+    programs = PROGRAMS.relative_to(ROOT)
+    print(f"\nThe service is set up ({seconds:.1f} s).")
+    print(f"  Start it   cd {quote([str(ROOT)])}")
+    print(f"             {programs / 'fastapi'} dev")
+    print("  Open       http://127.0.0.1:8000/docs")
+    print(f"  Log in     with FIRST_SUPERUSER_EMAIL and _PASSWORD from {ENV_FILE}")
+    print(f"  Test it    {programs / 'poe'} check")
+    if names := ", ".join(shadowing_variables()):
+        print(f"  Warning    Your shell sets {names}; the service uses that instead of .env.")
+
+
+def print_problem(problem: str) -> None:
+    print(f"\n{problem}\n\nThe service's files are complete, but it is not set up yet.")
+    print(f"The whole log is in {LOG}. Run this command to go on:")
+    print(f"\n    {quote([BASE_PYTHON, str(ROOT / 'scripts' / Path(__file__).name)])}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # paths may have any character
-    for name in ("SIGTERM", "SIGHUP"):  # `nohup` and its like ignore them, and keep to do so
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
-    left_out = [*options.skip, *([] if options.init_git else ["git"])]
-    began = time.monotonic()
-    checkout = Checkout(ROOT)
-    outcomes = run_steps(checkout, [step for step in STEPS if step.name not in left_out])
-    say()
-    for line in summarise(checkout, outcomes, options.skip, time.monotonic() - began):
-        say(line)
-    states = {outcome.state for outcome in outcomes}
-    if "interrupted" in states:
-        return 128 + signal.SIGINT
-    return int("failed" in states)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    if sys.version_info < OLDEST_PYTHON:
+        needed, found = ".".join(map(str, OLDEST_PYTHON)), sys.version.split()[0]
+        print(f"Python {needed} or newer is needed, but {sys.executable} is Python {found}.")
+        return 1
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for any character in a path
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
+    begun = time.monotonic()
+    for number, (title, step) in enumerate(STEPS.items(), 1):
+        print(f"[{number}/{len(STEPS)}] {title} ... ", end="", flush=True)
+        since = time.monotonic()
+        try:
+            done = step()
+        except KeyboardInterrupt:
+            print("interrupted")
+            print_problem(f"Step {number} was interrupted.")
+            return 130
+        except (OSError, SetupError) as error:
+            print("failed")
+            print_problem(f"Step {number} failed: {error}")
+            return 1
+        print(f"{time.monotonic() - since:.1f} s" if done else "kept")
+    print_summary(time.monotonic() - begun)
+    return 0
 
 
 if __name__ == "__main__":

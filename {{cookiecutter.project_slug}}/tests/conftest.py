@@ -58,14 +58,14 @@ def empty_database_url(shared_directory: Path, worker_id: str) -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def migrated_database_url(empty_database_url: URL) -> URL:
-    """The same after `alembic upgrade head`: the tests use the schema that production gets."""
+    """The same database after `alembic upgrade head`, with the schema that production gets."""
     alembic(empty_database_url, "upgrade", "head")
     return empty_database_url
 
 
 @pytest.fixture
 async def database(migrated_database_url: URL) -> AsyncIterator[Database]:
-    """The database, empty whatever other tests have left. Tests commit like the service does."""
+    """The database, emptied of the rows of earlier tests. Tests commit like the service does."""
     engine = make_engine(migrated_database_url)
     async with engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
@@ -110,14 +110,14 @@ def settings(
 
 @pytest.fixture
 async def resources(settings: Settings, database: Database) -> AsyncIterator[Resources]:
-    """What the application has open during this test."""
+    """Everything that the application keeps open during this test."""
     async with open_resources(settings, cheap_password_hasher(settings)) as resources:
         yield resources
 
 
 @pytest.fixture(scope="session")
 def apps() -> dict[str, FastAPI]:
-    """The applications so far. The first requests to a new one take longer than most tests."""
+    """The applications so far, by settings. A new one is slow in its first requests, so they are kept."""
     return {}
 
 
@@ -128,7 +128,7 @@ async def app(
     resources: Resources,
     apps: dict[str, FastAPI],
 ) -> AsyncIterator[FastAPI]:
-    """The application, as if a server had started it. Routes that a test adds go with the test."""
+    """The application, as if a server had started it. Routes that a test adds are removed after it."""
     key = repr(settings_values)
     if key not in apps:
         apps[key] = create_app(settings)

@@ -5,17 +5,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import psutil
 from sqlalchemy import URL
 
 from app.core.config import ROOT
 
 SECRET_KEY = "a key for tests that signs nothing else"
+PROGRAMS = Path(sys.executable).parent
 START_SECONDS = 30
 
 
@@ -63,23 +65,34 @@ def free_port() -> int:
 def running_service(
     url: URL,
     directory: Path,
-    *options: str,
-    app: str = "app.main:app",
+    *,
+    command: Sequence[str] = ("python", "-m", "app"),
     port: int | None = None,
     **settings: str,
 ) -> Iterator[Service]:
-    """Run `uvicorn app.main:app` with *options* and *settings*; its log is in *directory*."""
+    """Run the service with *settings*; its log is in *directory*.
+
+    Another *command* than `python -m app` names a program of this environment. `{port}` in it
+    stands for the port.
+    """
     port = port or free_port()
     log = directory / f"service-{port}.log"
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options]
+    program, *arguments = [part.format(port=port) for part in command]
+    variables = environment(url, **{"HOST": "127.0.0.1", "PORT": str(port), **settings})
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(url, **settings), stderr=output
+            [PROGRAMS / program, *arguments], cwd=ROOT, env=variables, stdout=output, stderr=output
         )
     service = Service(f"http://127.0.0.1:{port}", process, log)
     try:
         service.wait_until_alive()
         yield service
     finally:
-        process.kill()
+        if process.poll() is None:
+            # The whole tree: a server's workers would outlive it.
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            for child in family:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
         process.wait()

@@ -1,13 +1,14 @@
-"""What tests and fixtures share."""
+"""Helpers that tests and fixtures share."""
 
 import asyncio
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import argon2
@@ -64,6 +65,45 @@ def cheap_password_hasher(settings: Settings, **arguments: Any) -> PasswordHashe
     return PasswordHasher(policy, argon2_hasher, **{"max_wait": 30, **arguments})
 
 
+class PausableArgon2(argon2.PasswordHasher):
+    """Cheap hashing that a test can count, and pause in its threads to look at the service."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=16, parallelism=1)
+        self.verified: list[str] = []
+        self.running = self.most_at_once = 0
+        self._lock = threading.Lock()
+        self._go_on = threading.Event()
+        self._go_on.set()
+
+    def pause(self) -> None:
+        self._go_on.clear()
+
+    def resume(self) -> None:
+        self._go_on.set()
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        with self._counted():
+            return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 -- the name that argon2 uses
+        self.verified.append(str(hash))
+        with self._counted():
+            return super().verify(hash, password)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self.running += 1
+            self.most_at_once = max(self.most_at_once, self.running)
+        self._go_on.wait(timeout=10)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.running -= 1
+
+
 class LifespanState:
     """Middleware that gives requests the state that a server keeps from the application's start."""
 
@@ -95,7 +135,7 @@ def alembic(url: URL, action: str, *arguments: str) -> None:
 
 @dataclass
 class Mailbox:
-    """What a real SMTP server has received."""
+    """The mails that a real SMTP server has received."""
 
     port: int = 0
     messages: list[EmailMessage] = field(default_factory=list)
@@ -125,6 +165,19 @@ def token_in(message: EmailMessage) -> str:
     return match[1]
 
 
+async def request_token(
+    client: httpx2.AsyncClient, username: str, password: str = PASSWORD
+) -> httpx2.Response:
+    """Try to sign in. `UserClient.sign_in` is for those who succeed."""
+    form = {"username": username, "password": password}
+    return await client.post(f"{AUTH}/token", data=form)
+
+
+async def request_refresh(client: httpx2.AsyncClient, refresh_token: str) -> httpx2.Response:
+    """Try to exchange a refresh token for new tokens."""
+    return await client.post(f"{AUTH}/refresh", json={"refresh_token": refresh_token})
+
+
 class UserClient(httpx2.AsyncClient):
     """A client that can sign up and sign in. Once it has, its requests carry the access token."""
 
@@ -146,22 +199,20 @@ class UserClient(httpx2.AsyncClient):
         self.user = response.json()
 
     async def sign_in(self, password: str = PASSWORD) -> None:
-        form = {"username": self.email, "password": password}
-        response = await self.post(f"{AUTH}/token", data=form)
+        response = await request_token(self, self.email, password)
         assert response.status_code == 200, response.text
         self.tokens = response.json()
         self.headers["Authorization"] = f"Bearer {self.tokens['access_token']}"
 
     async def is_signed_in(self) -> bool:
-        """Tell whether the access token works."""
+        """Return whether the access token works."""
         response = await self.get(ME)
         assert response.status_code in {200, 401}, response.text
         return response.status_code == 200
 
     async def can_refresh(self) -> bool:
-        """Tell whether the refresh token works, which consumes it."""
-        body = {"refresh_token": self.tokens["refresh_token"]}
-        response = await self.post(f"{AUTH}/refresh", json=body)
+        """Return whether the refresh token works. This consumes it."""
+        response = await request_refresh(self, self.tokens["refresh_token"])
         assert response.status_code in {200, 401}, response.text
         return response.status_code == 200
 

@@ -1,4 +1,4 @@
-"""The benchmarks run, with little to measure."""
+"""`poe load` works, for a short time."""
 
 import subprocess
 import sys
@@ -7,18 +7,16 @@ import pytest
 
 from app.core.config import ROOT
 
-pytestmark = pytest.mark.slow
 
-
-@pytest.mark.parametrize("command", ["load 5 1", "logins 5 1", "middleware 1 10", "pages 500"])
-def test_benchmark(command: str) -> None:
-    name, *arguments = command.split()
+@pytest.mark.slow
+def test_load_is_reported() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *arguments],
+        [sys.executable, "-m", "benchmarks.load", "5", "1"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert "read 200: " in done.stdout
+    assert "lost: 0" in done.stdout

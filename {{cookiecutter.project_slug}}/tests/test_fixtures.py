@@ -1,4 +1,4 @@
-"""Tests don't disturb each other, although they share applications (tests/conftest.py)."""
+"""Tests share applications (tests/conftest.py) and don't disturb each other."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from app.dependencies.current_user import get_current_user_session
 
 @pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
 @pytest.mark.parametrize("turn", ["first", "second"])
-async def test_what_a_test_adds_is_gone_in_the_next(
+async def test_routes_and_overrides_of_a_test_are_gone_in_the_next(
     app: FastAPI, client: httpx2.AsyncClient, turn: str
 ) -> None:
     async def reject() -> None:
@@ -24,7 +24,7 @@ async def test_what_a_test_adds_is_gone_in_the_next(
 
     @app.get("/added")
     async def added() -> None:
-        await asyncio.sleep(0.01)  # meanwhile the other request waits for its slot
+        await asyncio.sleep(0.01)  # the other request waits for its slot
 
     app.dependency_overrides[get_current_user_session] = reject
     responses = await asyncio.gather(client.get("/added"), client.get("/added"))

@@ -10,12 +10,18 @@ router = APIRouter(tags=["process"])
 
 @router.get("/livez", operation_id="livez")
 async def livez() -> Health:
-    """Check that the process runs. It touches nothing else: a restart wouldn't repair a database."""
+    """Check that the process is alive.
+
+    Touches nothing else: a restart would not repair a database.
+    """
     return Health(status="ok")
 
 
 @router.get("/readyz", operation_id="readyz")
 async def readyz(reader: ReadSessionDep) -> Health:
-    """Check that requests can be served: the database answers and is migrated."""
+    """Check that the service can handle requests.
+
+    The database answers and is migrated, and the service isn't shutting down.
+    """
     await check_ready(reader, is_stopping=shutdown.begun)
     return Health(status="ok")

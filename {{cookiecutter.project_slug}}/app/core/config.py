@@ -20,6 +20,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.limits import POOL_TIMEOUT_SECONDS
+from app.core.validation import describe_error
+
 PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
 PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
 PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
@@ -33,8 +36,6 @@ MIN_SECRET_LENGTH = 32
 # Words that documentation and other templates put where a secret belongs.
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
 
-# The list of common passwords has none that is shorter.
-MIN_COMMON_PASSWORD_LENGTH = 10
 
 # The schemes that hosting providers use, and the driver that the service uses for each.
 _ASYNC_DRIVERS = {
@@ -116,7 +117,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseURL | None = None
     database_pool_size: int = Field(default=15, ge=1)
-    database_pool_timeout: float = Field(default=0.5, gt=0)
+    database_pool_timeout: float = Field(default=POOL_TIMEOUT_SECONDS, gt=0)
     database_statement_timeout: float = Field(default=10, gt=0)
 
     secret_key: SecretStr
@@ -159,15 +160,6 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
-
-    @model_validator(mode="after")
-    def _check_password_length(self) -> Self:
-        if self.password_reject_common and self.password_min_length < MIN_COMMON_PASSWORD_LENGTH:
-            raise ValueError(
-                f"PASSWORD_MIN_LENGTH: below {MIN_COMMON_PASSWORD_LENGTH}, PASSWORD_REJECT_COMMON "
-                "must be false: the list of common passwords has no shorter ones"
-            )
-        return self
 
     @property
     def is_deployed(self) -> bool:
@@ -217,7 +209,7 @@ def load_settings(**values: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):
-            message = problem["msg"].removeprefix("Value error, ")
+            message = describe_error(problem)
             name = str(problem["loc"][0]).upper() if problem["loc"] else ""
             if problem["type"] == "missing":
                 message = "is missing or empty"

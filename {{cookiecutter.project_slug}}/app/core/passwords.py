@@ -30,6 +30,8 @@ MAX_TYPED_LENGTH = 1024
 ARGON2 = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 _MAX_THREADS = 16
+# The list of common passwords has no shorter ones, and calls every shorter one common.
+_MIN_COMMON_LENGTH = 10
 # A shorter word, such as the local part of al@example.com, is part of too many passwords.
 _MIN_WORD_LENGTH = 4
 
@@ -89,7 +91,8 @@ class PasswordPolicy:
         if contains(self.service_name, self.service_name.replace(" ", "")):
             raise InvalidInputError("must not contain the name of this service", field=field)
         # The list has each password in the form in which it was found, most often in lower case.
-        if self.reject_common and (is_bad_password(typed) or is_bad_password(typed.lower())):
+        is_listed = is_bad_password(typed) or is_bad_password(typed.lower())
+        if self.reject_common and len(typed) >= _MIN_COMMON_LENGTH and is_listed:
             raise InvalidInputError("is too common", field=field)
 
     def _wrong_length(self, field: str) -> InvalidInputError:

@@ -13,12 +13,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from app.core.config import PROJECT_SLUG
 from app.core.exceptions import AppError, UnavailableError
+from app.core.limits import CONNECT_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS, POOL_TIMEOUT_SECONDS
 from app.db.errors import translate_db_error
 
-# A request waits for its slot (0.5 s, in app/http/middleware.py), for a connection of the pool
-# (DATABASE_POOL_TIMEOUT) and for one of these: less than 2 s, after which it is answered 503.
-CONNECT_TIMEOUT_SECONDS = 0.75
-PING_TIMEOUT_SECONDS = 0.5
 # A connection that has been used within this time isn't pinged.
 PING_AFTER_SECONDS = 1
 
@@ -27,7 +24,11 @@ SQLITE_BUSY_SECONDS = 10
 
 
 def make_engine(
-    url: URL, *, pool_size: int = 15, pool_timeout: float = 0.5, statement_timeout: float = 10
+    url: URL,
+    *,
+    pool_size: int = 15,
+    pool_timeout: float = POOL_TIMEOUT_SECONDS,
+    statement_timeout: float = 10,
 ) -> AsyncEngine:
     """Make the engine of the service.
 

@@ -9,7 +9,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.core.exceptions import AppError, EmailTakenError, UnavailableError
 
 # One line for each unique constraint that a client can violate: its name, and the error that
-# `flush()` raises then. A violation of any other constraint is a bug and answers 500.
+# `flush()` raises then. A service that catches it flushes within `session.begin_nested()`, since a
+# failed flush ends the transaction. A violation of any other constraint is a bug and answers 500.
 UNIQUE_ERRORS: dict[str, type[AppError]] = {
     "uq_users_email": EmailTakenError,
 }

@@ -53,8 +53,13 @@ class ReadSession:
         self, statement: TypedReturnsRows[*Columns], params: dict[str, Any] | None = None
     ) -> Result[*Columns]:
         self.check_unchanged()
-        async with self._session.begin():
-            return await self._session.execute(statement, params)
+        try:
+            result = await self._session.execute(statement, params)
+        except BaseException:
+            await self._session.rollback()
+            raise
+        await self._session.commit()  # gives the connection back; there is nothing to commit
+        return result
 
     async def scalars(
         self, statement: TypedReturnsRows[Value], params: dict[str, Any] | None = None

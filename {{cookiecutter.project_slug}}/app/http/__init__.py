@@ -1,5 +1,5 @@
-"""The web shell. You need not read it to work on the service: it has no rule of yours in it.
+"""The web shell: you need not read it to work on the service, which has none of its rules here.
 
 Middleware, request limits, problem details, strict JSON, the OpenAPI document, the docs page and
-the shutdown. It imports `core` and `schemas` only.
+what depends on the server. It imports `core` and `schemas` only.
 """

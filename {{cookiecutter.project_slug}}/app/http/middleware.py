@@ -1,215 +1,211 @@
-"""Middleware around every request. Pure ASGI: Starlette's BaseHTTPMiddleware costs ten times more."""
+"""Middleware around every request. Pure ASGI: Starlette's BaseHTTPMiddleware costs ten times as much."""
 
 import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
-from http import HTTPStatus
-from typing import Any
 
-import anyio
-from fastapi import Request, Response
+from fastapi import Response
+from fastapi.middleware import Middleware
 from starlette.datastructures import Headers
 from starlette.middleware import cors
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.core.config import Settings
 from app.core.exceptions import UnavailableError
+from app.core.limits import LINGER_SECONDS, MAX_ARRIVING_BODIES, SLOT_WAIT_SECONDS
 from app.core.logging import request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
-from app.http.problems import http_problem_response, internal_error_response, unavailable_response
+from app.http.methods import route_head_as_get
+from app.http.problems import http_problem, unhandled_problem
 from app.http.shutdown import shutdown
 
 RawHeaders = list[tuple[bytes, bytes]]
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-# How long a request waits for its turn; with what waiting for the database may take (app/db/session.py)
-# less than two seconds.
-_MAX_WAIT_SECONDS = 0.5
-# Asked every few seconds by load balancers.
-_QUIET_PATHS = {"/livez", "/readyz"}
-_FIRST_ERROR = int(HTTPStatus.BAD_REQUEST)  # Python 3.11 takes long to look up members of enums
-# Answers hold personal data; what may be cached says so itself.
-_NO_STORE = (b"cache-control", b"no-store")
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Load balancers call these every few seconds.
+_PROBES = {"/livez", "/readyz"}
+
+
+def middleware_stack(settings: Settings) -> list[Middleware]:
+    """List the middleware, outermost first."""
+    stack = [Middleware(RequestMiddleware, settings=settings)]
+    if settings.cors_origins:
+        cors_middleware = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Link", "Location", "Retry-After", "X-Request-ID"],
+        )
+        stack.insert(0, cors_middleware)
+    if settings.trusted_proxies:
+        proxies = [str(network) for network in settings.trusted_proxies]
+        stack.insert(0, Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies))
+    return stack
 
 
 class CORSMiddleware(cors.CORSMiddleware):
-    """Starlette's, but a preflight request that is refused gets no error in plain text: browsers go
-    by the headers, which it lacks.
+    """Answers a rejected preflight with an empty 204 instead of a text/plain 400.
+
+    The browser acts on the missing CORS headers, not on the status.
     """
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
-        return response if response.status_code == HTTPStatus.OK else Response(status_code=204)
-
-
-def _with_cors(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
-    if not settings.cors_origins:
-        return lambda app: app
-    return partial(
-        CORSMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["Link", "Location", "Retry-After", "X-Request-ID"],
-    )
-
-
-def _with_client_address(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
-    """What X-Forwarded-For and X-Forwarded-Proto say, but only of trusted proxies."""
-    if not settings.trusted_proxies:
-        return lambda app: app
-    proxies = [str(network) for network in settings.trusted_proxies]
-    middleware: Any = ProxyHeadersMiddleware  # the same protocol, typed in other words
-    return partial(middleware, trusted_hosts=proxies)
+        if response.status_code != 200:
+            response = Response(status_code=204)
+        add_common_headers(
+            response.raw_headers, choose_request_id(request_headers.get("x-request-id"))
+        )
+        return response
 
 
 class RequestMiddleware:
-    """All that goes around a request, in one middleware: each one costs every request time.
+    """Gives the request an id and a slot, the response its common headers, and both a line in the log.
 
-    The request gets an id, the response its common headers, and the log one line for both.
+    At most `max_concurrent_requests` run at a time; others wait for a moment, in order. A request
+    holds a slot from the moment its body has been read until its response starts, so slow uploads
+    and streams hold none. Probes need no slot.
 
-    What breaks a limit is refused (app/http/limits.py). At most *max_concurrent_requests* are worked on
-    at a time; the others wait for a moment, in order. A request counts from when its body has arrived
-    until its answer begins: slow clients and streams take nobody's turn.
-
-    An error that nobody has caught is answered 500. Starlette's own last resort stands outside of
-    this, where answers would get no headers.
+    Errors that nothing has handled are answered here: Starlette's last resort stands outside all
+    middleware, where responses get no headers.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        # What is answered here needs the headers of CORS just as what the application answers.
-        self.with_cors = _with_cors(settings)
-        self.app = _with_client_address(settings)(self.with_cors(app))
-        self.limits = RequestLimits(settings)
-        self.slots = anyio.Semaphore(settings.max_concurrent_requests, fast_acquire=True)
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        *,
+        slot_wait: float = SLOT_WAIT_SECONDS,
+        linger: float = LINGER_SECONDS,
+        max_arriving_bodies: int = MAX_ARRIVING_BODIES,
+    ) -> None:
+        self._app = app
+        self._limits = RequestLimits(settings, max_arriving_bodies)
+        self._slots = asyncio.Semaphore(settings.max_concurrent_requests)
+        self._slot_wait = slot_wait
+        self._linger = linger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         began_at = time.perf_counter()
-        request_id = _request_id(dict(scope["headers"]).get(b"x-request-id"))
-        # Not reset: servers run each request in a context of its own.
-        request_id_var.set(request_id)
-        status = 0
-        holds_slot = False
-
-        # No coroutine itself: that would be one more for each message.
-        def send_complete(message: Message) -> Awaitable[None]:
-            nonlocal status, holds_slot, send
-            if status:
-                return send(message)
-            status = message["status"]
-            if holds_slot:
-                holds_slot = False
-                self.slots.release()
-            headers = list(message.get("headers", ()))
-            if status >= _FIRST_ERROR and _is_plain_text(headers):
-                problem = _as_problem(status, headers, scope)
-                self._add_headers(problem.raw_headers, request_id)
-                answer = problem(scope, receive, send)
-                send = _drop
-                return answer
-            self._add_headers(headers, request_id)
-            message["headers"] = headers
-            return send(message)
-
+        response = ResponseSender(scope, send)
         try:
-            if self.limits.check_head(scope):
-                receive = await self.limits.read_body(receive)
-            if scope["path"] not in _QUIET_PATHS:
-                try:
-                    self.slots.acquire_nowait()
-                except anyio.WouldBlock:
-                    await self._wait_for_slot()
-                holds_slot = True
-            routed = _routed(scope) if scope["method"] == "HEAD" else scope
-            await self.app(routed, receive, send_complete)
+            if self._limits.check_head(scope):
+                receive = await self._limits.read_body(receive)
+            if not _is_probe(scope):
+                await self._take_slot(response)
+            await self._app(route_head_as_get(scope), receive, response)
         except ClientDisconnect:
-            """Nobody is there to be answered."""
+            pass  # nobody is left to be answered
+        except RejectRequest as rejection:
+            await reject(rejection.status, scope, receive, response, self._linger)
         except Exception as error:
-            answer = _answer(error, scope)
-            if status:
+            if response.status:
                 raise
-            await self.with_cors(answer)(scope, receive, send_complete)
+            # The whole request has been read, so the connection can stay open.
+            await unhandled_problem(scope, error)(scope, receive, response)
         finally:
-            if holds_slot:
-                self.slots.release()
-            _log(scope, status, began_at)
+            response.free_slot()
+            _log(scope, response.status, began_at)
 
-    def _add_headers(self, headers: RawHeaders, request_id: str) -> None:
-        for name, _ in headers:
-            if name == b"cache-control":
-                break
+    async def _take_slot(self, response: "ResponseSender") -> None:
+        if self._slots.locked():
+            try:
+                async with asyncio.timeout(self._slot_wait):
+                    await self._slots.acquire()
+            except TimeoutError:
+                raise UnavailableError(retry_after=1) from None
         else:
-            headers.append(_NO_STORE)
-        headers.append(_NO_SNIFFING)
-        headers.append((b"x-request-id", request_id.encode()))
-        if shutdown.begun:
-            # The next request of this client shall find another process.
-            headers.append((b"connection", b"close"))
-
-    async def _wait_for_slot(self) -> None:
-        """Raises UnavailableError when there is none for too long."""
-        try:
-            async with asyncio.timeout(_MAX_WAIT_SECONDS):
-                await self.slots.acquire()
-        except TimeoutError:
-            raise UnavailableError(retry_after=1) from None
+            await self._slots.acquire()  # at once: a timer would cost more than all else here
+        response.slots = self._slots
 
 
-def _request_id(offered: bytes | None) -> str:
-    return offered.decode() if offered and _REQUEST_ID.fullmatch(offered) else str(uuid7())
+class ResponseSender:
+    """Sends a response with the common headers, and frees the request's slot when it starts.
+
+    Problem details replace errors in plain text, which Starlette's static files send.
+    """
+
+    __slots__ = ("_is_replaced", "_request_id", "_scope", "_send", "slots", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        offered = dict(scope["headers"]).get(b"x-request-id", b"")
+        self._request_id = choose_request_id(offered.decode("latin-1"))
+        # Never reset: servers run each request in a context of its own.
+        request_id_var.set(self._request_id)
+        self._is_replaced = False
+        self.slots: asyncio.Semaphore | None = None  # once the request holds one
+        self.status = 0  # until the response starts
+
+    async def __call__(self, message: Message) -> None:
+        if self._is_replaced:
+            return  # the body of the plain text
+        if message["type"] == "http.response.start":
+            self.free_slot()
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            if self.status >= 400 and _is_plain_text(headers):
+                self._is_replaced = True
+                await self._send_problem(headers)
+                return
+            add_common_headers(headers, self._request_id)
+            message["headers"] = headers
+        await self._send(message)
+
+    async def _send_problem(self, headers: RawHeaders) -> None:
+        kept = {
+            name.decode(): value.decode("latin-1")
+            for name, value in headers
+            if name not in {b"content-length", b"content-type"}
+        }
+        problem = http_problem(self._scope, self.status, kept)
+        add_common_headers(problem.raw_headers, self._request_id)
+        start = {"status": self.status, "headers": problem.raw_headers}
+        await self._send({"type": "http.response.start", **start})
+        await self._send({"type": "http.response.body", "body": problem.body})
+
+    def free_slot(self) -> None:
+        if self.slots is not None:
+            self.slots.release()
+            self.slots = None
 
 
-def _answer(error: Exception, scope: Scope) -> ASGIApp:
-    if isinstance(error, RejectRequest):
-        return partial(reject, error.status)
-    if isinstance(error, UnavailableError):
-        # All of the request has been read, so the connection can stay open. Under load, a new one
-        # would wait for seconds to be accepted.
-        return unavailable_response(Request(scope))
-    logger.error("Unhandled error", exc_info=error)
-    return internal_error_response(Request(scope))
+def choose_request_id(offered: str | None = None) -> str:
+    """Return the client's request id if it is a valid one, otherwise a new one."""
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else str(uuid7())
 
 
-def _routed(scope: Scope) -> Scope:
-    """HEAD is answered by the route for GET, unless there is one for it (RFC 9110 section 9.3.2)."""
-    if any(route.matches(scope)[0] is Match.FULL for route in scope["app"].routes):
-        return scope
-    return {**scope, "method": "GET"}
+def add_common_headers(headers: RawHeaders, request_id: str) -> None:
+    if not any(name == b"cache-control" for name, _ in headers):
+        # Responses hold personal data. A route whose response may be cached says so itself.
+        headers.append((b"cache-control", b"no-store"))
+    headers.append((b"x-content-type-options", b"nosniff"))
+    headers.append((b"x-request-id", request_id.encode()))
+    if shutdown.begun:
+        headers.append((b"connection", b"close"))  # so that the client moves to another process
 
 
 def _is_plain_text(headers: RawHeaders) -> bool:
     return Headers(raw=headers).get("content-type", "").startswith("text/plain")
 
 
-def _as_problem(status: int, headers: RawHeaders, scope: Scope) -> Response:
-    """For errors that Starlette answers in plain text, such as those of a range of a file."""
-    kept = {
-        name.decode(): value.decode("latin-1")
-        for name, value in headers
-        if name not in {b"content-length", b"content-type"}
-    }
-    return http_problem_response(Request(scope), status, kept)
-
-
-async def _drop(message: Message) -> None:
-    """For the body of an answer that was replaced."""
+def _is_probe(scope: Scope) -> bool:
+    return scope["path"].removeprefix(scope.get("root_path", "")) in _PROBES
 
 
 def _log(scope: Scope, status: int, began_at: float) -> None:
-    level = logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
+    level = logging.DEBUG if _is_probe(scope) else logging.INFO
     if logger.isEnabledFor(level):
         fields = {
             "method": scope["method"],

@@ -1,134 +1,116 @@
 """The OpenAPI document: FastAPI's own, with errors and headers described as they are sent."""
 
-import http.client
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
 
+from app.core.exceptions import AppError, UnavailableError
+from app.http.problems import HTTP_PROBLEMS
 from app.schemas.problem import Problem, ValidationProblem
 
-_REF = "#/components/schemas/{model}"
-# What FastAPI writes where a route describes nothing.
-_PLACEHOLDERS = {*http.client.responses.values(), "Validation Error"}
-_DESCRIPTIONS = {
-    "400": "The request can't be read",
-    "401": "No valid access token, or wrong credentials",
-    "403": "Not enough rights",
-    "404": "There is none",
-    "408": "The body took too long to arrive",
-    "413": "The body is too large",
-    "414": "The path and the query are too long",
-    "415": "The body has another content type than described, or an unknown encoding",
-    "422": "The request is not valid",
-    "429": "Too many attempts",
-    "431": "The headers are too large",
-    "500": "An error of the service",
-    "503": "The service can't answer now",
+Responses = dict[int | str, dict[str, Any]]
+
+
+def _header(description: str, *, required: bool = True, **schema: Any) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": schema}
+
+
+_HEADERS = {
+    "X-Request-ID": _header(
+        "The request's own X-Request-ID if it is valid, otherwise a new one. Every log line of the "
+        "request has it.",
+        type="string",
+        pattern="^[A-Za-z0-9._-]{1,128}$",
+    ),
+    "WWW-Authenticate": _header("How to authenticate (RFC 6750)", type="string", const="Bearer"),
+    "Retry-After": _header("Seconds until the next attempt", type="integer", minimum=1),
+    "Location": _header("Path of the new resource", type="string", format="uri-reference"),
+    "Link": _header(
+        'The next page, as rel="next" (RFC 8288), if there is one', required=False, type="string"
+    ),
 }
-_HEADERS: dict[str, dict[str, Any]] = {
-    "X-Request-ID": {
-        "description": "The request's own X-Request-ID if it is 1 to 128 characters of "
-        "A-Z a-z 0-9 . _ -, otherwise a new one; stands in every log line of the request",
-        "required": True,
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
-    },
-    "WWW-Authenticate": {
-        "description": "How to authenticate (RFC 6750)",
-        "required": True,
-        "schema": {"type": "string", "const": "Bearer"},
-    },
-    "Retry-After": {
-        "description": "After how many seconds to try again",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "Location": {
-        "description": "The path of what was created",
-        "required": True,
-        "schema": {"type": "string", "format": "uri-reference"},
-    },
-    "Link": {
-        "description": 'Leads to the next page, as rel="next" (RFC 8288), if there is one',
-        "schema": {"type": "string"},
-    },
+_HEADERS_OF_STATUS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _problem(status: int, description: str) -> dict[str, Any]:
+    model = "ValidationProblem" if status == 422 else "Problem"
+    schema = {"$ref": f"#/components/schemas/{model}"}
+    return {
+        "description": description,
+        "content": {"application/problem+json": {"schema": schema}},
+        "headers": _headers(*_HEADERS_OF_STATUS.get(status, [])),
+    }
+
+
+def problems(*errors: type[AppError]) -> Responses:
+    """Describe the errors of a route: `responses=problems(ForbiddenError, NotFoundError)`.
+
+    401 and 422 are added where a route needs a token or takes input.
+    """
+    titles: dict[int, list[str]] = {}
+    for error in errors:
+        titles.setdefault(error.status, []).append(error.title)
+    return {status: _problem(status, " or ".join(names)) for status, names in titles.items()}
+
+
+# For `FastAPI(responses=...)`: what any request may get.
+COMMON_PROBLEMS = problems(AppError, UnavailableError) | {
+    status: _problem(status, HTTP_PROBLEMS[status][0]) for status in (400, 408, 413, 414, 415, 431)
 }
-_HEADERS_OF_STATUS = {
-    "201": ["Location"],
-    "401": ["WWW-Authenticate"],
-    "429": ["Retry-After"],
-    "503": ["Retry-After"],
-}
-# What is refused before there is a route may have a body even where none belongs.
-_STATUSES_OF_ALL = {"400", "408", "413", "414", "415", "431", "500"}
-_METHODS = {"get", "put", "post", "delete", "patch"}
+# For routes that set these headers: `responses=CREATED | problems(ConflictError)`.
+CREATED: Responses = {201: {"headers": _headers("Location")}}
+PAGE: Responses = {200: {"headers": _headers("Link")}}
 
 
 def operation_id(route: APIRoute) -> str:
-    """The name of the route's function: short, and stable for generated clients."""
+    """Name an operation after its function: short, and stable for generated clients."""
     return route.name
 
 
 def install_openapi(app: FastAPI) -> None:
+    generate = app.openapi
+
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _complete(
-                get_openapi(
-                    title=app.title,
-                    version=app.version,
-                    description=app.description,
-                    routes=app.routes,
-                )
-            )
-        return app.openapi_schema
+        document = app.openapi_schema
+        if document is None:
+            document = generate()  # which FastAPI also stores in app.openapi_schema
+            _complete(document)
+        return document
 
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it
 
 
-def _complete(document: dict[str, Any]) -> dict[str, Any]:
+def _complete(document: dict[str, Any]) -> None:
     components = document.setdefault("components", {})
     components["headers"] = _HEADERS
     schemas = components.setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which is never sent
         schemas.pop(name, None)
-    for model in (Problem, ValidationProblem):
-        schema = model.model_json_schema(ref_template=_REF, mode="serialization")
-        schemas |= schema.pop("$defs", {})
-        schemas[model.__name__] = schema
-    for path, operations in document["paths"].items():
-        for method in _METHODS & operations.keys():
-            _add_problems(operations[method], path)
-            _add_headers(operations[method])
-    return document
+    _, definitions = models_json_schema(
+        [(Problem, "serialization"), (ValidationProblem, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas |= definitions["$defs"]
+    for path in document["paths"].values():
+        for operation in path.values():
+            _complete_operation(operation)
 
 
-def _add_problems(operation: dict[str, Any], path: str) -> None:
+def _complete_operation(operation: dict[str, Any]) -> None:
+    generated = operation["operationId"].replace("_", " ").title()
+    if operation["summary"] == generated and (text := operation.get("description")):
+        operation["summary"] = text.partition("\n")[0].rstrip(".")
     responses = operation["responses"]
-    statuses = {status for status in responses if status >= "400"} | _STATUSES_OF_ALL
-    if path != "/livez":
-        statuses.add("503")
-    if operation.get("security"):
-        statuses.add("401")
-    if "requestBody" in operation:
-        statuses.add("422")
-    for status in sorted(statuses):
-        model = "ValidationProblem" if status == "422" else "Problem"
-        response = responses.setdefault(status, {})
-        described = response.get("description")
-        if described is None or described in _PLACEHOLDERS:
-            response["description"] = _DESCRIPTIONS.get(status, described)
-        response["content"] = {
-            "application/problem+json": {"schema": {"$ref": _REF.format(model=model)}}
-        }
-
-
-def _add_headers(operation: dict[str, Any]) -> None:
-    # What takes the parameters of app/schemas/page.py answers with a page.
-    is_page = any(parameter["name"] == "cursor" for parameter in operation.get("parameters", ()))
-    for status, response in operation["responses"].items():
-        names = ["X-Request-ID", *_HEADERS_OF_STATUS.get(status, ())]
-        if status == "200" and is_page:
-            names.append("Link")
-        described = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-        response["headers"] = described | response.get("headers", {})
+    if operation.setdefault("security", []):
+        responses.setdefault("401", _problem(401, "Not authenticated"))
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        responses["422"] = _problem(422, "Validation error")
+    for response in responses.values():
+        response["headers"] = _headers("X-Request-ID") | response.get("headers", {})
+    operation["responses"] = dict(sorted(responses.items()))

@@ -1,174 +1,142 @@
-"""Every error as problem details (RFC 9457). No other module makes an error response."""
+"""Problem details (RFC 9457): every error response is made here."""
 
 import logging
-from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from app.core.exceptions import AppError, InvalidInputError, UnavailableError
 from app.core.logging import request_id_var
+from app.core.validation import describe_error
+from app.http.methods import allowed_methods
 
 logger = logging.getLogger(__name__)
 
-# Where FastAPI puts the parts of a request, in the terms of OpenAPI.
-_PARAMETER_KINDS = {"query", "path", "header", "cookie"}
-
-# The framework's own errors. Their texts are ours: a detail may quote what the client sent, and
-# Python's phrases differ between its versions.
-HTTP_PROBLEMS: dict[int, tuple[str, str, str]] = {
-    400: ("bad-request", "Bad request", "The request could not be read."),
-    404: ("not-found", "Not found", "There is nothing at this path."),
-    405: ("method-not-allowed", "Method not allowed", "This path does not take this method."),
-    408: ("request-timeout", "Request timeout", "The body took too long to arrive."),
-    413: ("content-too-large", "Content too large", "The body is larger than the service takes."),
-    414: ("uri-too-long", "URI too long", "The path and the query are longer than allowed."),
-    415: (
-        "unsupported-media-type",
-        "Unsupported media type",
-        "The service does not read this content type.",
-    ),
-    416: (
-        "range-not-satisfiable",
-        "Range not satisfiable",
-        "The file has no such range.",
-    ),
-    431: ("headers-too-large", "Headers too large", "The headers are larger than allowed."),
+# Titles and details of errors that have no AppError. The texts are ours: those of libraries may
+# quote the client's input, and Python's phrases differ between its versions.
+HTTP_PROBLEMS = {
+    400: ("Bad request", "The request is malformed."),
+    404: ("Not found", "There is nothing at this path."),
+    405: ("Method not allowed", "This path doesn't support the method."),
+    408: ("Request timeout", "The request took too long to arrive."),
+    413: ("Content too large", "The body is too large."),
+    414: ("URI too long", "The path and the query are too long."),
+    415: ("Unsupported media type", "The body has an unsupported content type or encoding."),
+    416: ("Range not satisfiable", "The file has no such range."),
+    431: ("Headers too large", "The headers are too large."),
 }
-_OTHER_PROBLEM = ("http-error", "HTTP error", "The request could not be answered.")
+_OTHER_PROBLEM = ("HTTP error", "The request can't be processed.")
+_PARAMETERS = {"query", "path", "header", "cookie"}
 
 
 class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
+    def __init__(
+        self,
+        scope: Scope | None,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        slug: str | None = None,
+        headers: dict[str, str] | None = None,
+        errors: list[dict[str, str]] | None = None,
+    ) -> None:
+        """*scope* is None where the request could not be read; *slug* is made from the title."""
+        body: dict[str, Any] = {
+            "type": f"/problems/{slug or title.lower().replace(' ', '-')}",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": URL(scope=scope).path if scope else "",
+            "request_id": request_id_var.get(),
+        }
+        if errors is not None:
+            body["errors"] = errors
+        super().__init__(body, status, headers)
 
-def problem_response(
-    request: Request,
-    *,
-    status: int,
-    slug: str,
-    title: str,
-    detail: str,
-    headers: dict[str, str] | None = None,
-    errors: list[dict[str, str]] | None = None,
+
+def http_problem(
+    scope: Scope | None, status: int, headers: dict[str, str] | None = None
 ) -> ProblemResponse:
-    body: dict[str, Any] = {
-        "type": f"/problems/{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": request.url.path,
-        "request_id": request_id_var.get(),
-    }
-    if errors is not None:
-        body["errors"] = errors
-    return ProblemResponse(body, status, headers)
+    """Make the response for an error that has no AppError, such as 413."""
+    title, detail = HTTP_PROBLEMS.get(status, _OTHER_PROBLEM)
+    return ProblemResponse(scope, status, title, detail, headers=headers)
 
 
-def internal_error_response(request: Request) -> ProblemResponse:
-    """The last resort; says nothing of the cause, which is in the log under the same request id."""
-    return _from_app_error(request, AppError())
-
-
-def unavailable_response(request: Request) -> ProblemResponse:
-    return _from_app_error(request, UnavailableError(retry_after=1))
-
-
-def http_problem_response(
-    request: Request, status: int, headers: dict[str, str] | None = None
-) -> ProblemResponse:
-    slug, title, detail = HTTP_PROBLEMS.get(status, _OTHER_PROBLEM)
-    return problem_response(
-        request, status=status, slug=slug, title=title, detail=detail, headers=headers
-    )
-
-
-def _from_app_error(request: Request, error: AppError) -> ProblemResponse:
+def app_problem(scope: Scope, error: AppError) -> ProblemResponse:
+    detail = str(error)
     headers = {}
-    if error.status == HTTPStatus.UNAUTHORIZED:
+    if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     errors = None
     if isinstance(error, InvalidInputError):
-        errors = [_describe({"loc": (error.place, error.field), "msg": str(error), "type": ""})]
-    return problem_response(
-        request,
-        status=error.status,
-        slug=error.slug,
-        title=error.title,
-        detail=str(error),
-        headers=headers,
-        errors=errors,
+        errors = [_located((error.place, error.field), detail)]
+    return ProblemResponse(
+        scope, error.status, error.title, detail, slug=error.slug, headers=headers, errors=errors
     )
 
 
-async def _handle_app_error(request: Request, error: Exception) -> ProblemResponse:
-    assert isinstance(error, AppError)  # noqa: S101 -- for the type checker; registered for AppError
-    if isinstance(error, UnavailableError) and error.__cause__:
-        logger.warning("Unavailable", extra={"reason": type(error.__cause__).__name__})
-    return _from_app_error(request, error)
+def unhandled_problem(scope: Scope, error: Exception) -> ProblemResponse:
+    """Make the response for an error that no handler has seen; a bug becomes 500."""
+    if isinstance(error, AppError):
+        return app_problem(scope, error)
+    logger.error("Unhandled error", exc_info=error)
+    return app_problem(scope, AppError())
 
 
-async def _handle_http_exception(request: Request, error: Exception) -> ProblemResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101 -- as above
-    headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_allowed_methods(request))
-    return http_problem_response(request, error.status_code, headers)
-
-
-def _allowed_methods(request: Request) -> list[str]:
-    """The methods of all routes of this path; the router itself names those of the first one."""
-    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
-    allowed = [
-        method.value
-        for method in HTTPMethod
-        for route in routes
-        if route.matches({**request.scope, "method": method.value})[0] is Match.FULL
-    ]
-    if "GET" in allowed and "HEAD" not in allowed:
-        allowed.insert(allowed.index("GET") + 1, "HEAD")  # see RequestMiddleware
-    return allowed or ["GET", "HEAD"]  # the files of a mounted folder
-
-
-async def _handle_validation_error(request: Request, error: Exception) -> ProblemResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 -- as above
-    if any(isinstance(problem["input"], bytes) for problem in error.errors()):
-        # FastAPI hands over the bytes of a body whose content type the route doesn't read.
-        return http_problem_response(request, 415)
-    return problem_response(
-        request,
-        status=422,
-        slug="validation-error",
-        title="Validation error",
-        detail="The request is not valid; see `errors`.",
-        errors=[_describe(problem) for problem in error.errors()],
-    )
-
-
-def _describe(problem: dict[str, Any]) -> dict[str, str]:
-    kind, *path = problem["loc"]
-    detail = str(problem["msg"]).removeprefix("Value error, ")
-    # Behind these marks, messages quote pieces of what was sent.
-    for mark in (", invalid", ", unexpected", ": "):
-        detail = detail.partition(mark)[0]
-    if kind in _PARAMETER_KINDS:
-        return {"detail": detail, "in": kind, "name": str(path[0]) if path else ""}
-    if problem["type"] == "json_invalid":
-        # `loc` holds the position at which reading stopped, and the message a piece of the body.
-        return {"detail": "The body is not valid JSON.", "pointer": ""}
+def _located(location: tuple[Any, ...], detail: str) -> dict[str, str]:
+    place, *path = location
+    if place in _PARAMETERS:
+        return {"detail": detail, "in": place, "name": str(path[0]) if path else ""}
     # RFC 6901 section 3: `~` and `/` within a name are escaped.
     names = (str(name).replace("~", "~0").replace("/", "~1") for name in path)
     return {"detail": detail, "pointer": "".join(f"/{name}" for name in names)}
 
 
+def _describe(error: dict[str, Any]) -> dict[str, str]:
+    location = error["loc"]
+    if error["type"] == "json_invalid" and isinstance(location[-1], int):
+        location = location[:-1]  # FastAPI adds the position where the parser stopped
+    return _located(location, describe_error(error))
+
+
+async def _handle_app_error(request: Request, error: AppError) -> ProblemResponse:
+    if isinstance(error, UnavailableError) and (cause := error.__cause__):
+        # The first line: SQLAlchemy appends the statement.
+        reason = f"{type(cause).__name__}: {cause}".partition("\n")[0]
+        logger.warning("Unavailable", extra={"reason": reason})
+    return app_problem(request.scope, error)
+
+
+async def _handle_http_exception(request: Request, error: HTTPException) -> ProblemResponse:
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = allowed_methods(request.scope)
+    return http_problem(request.scope, error.status_code, headers)
+
+
+async def _handle_validation_error(
+    request: Request, error: RequestValidationError
+) -> ProblemResponse:
+    if any(isinstance(problem["input"], bytes) for problem in error.errors()):
+        # FastAPI validates the raw bytes of a body whose content type isn't JSON.
+        return http_problem(request.scope, 415)
+    errors = [_describe(problem) for problem in error.errors()]
+    detail = "The request is not valid; see `errors`."
+    return ProblemResponse(request.scope, 422, "Validation error", detail, errors=errors)
+
+
 def install_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(AppError, _handle_app_error)
+    app.exception_handler(AppError)(_handle_app_error)
     # Starlette's class: the router raises it for unknown paths and methods.
-    app.add_exception_handler(HTTPException, _handle_http_exception)
-    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.exception_handler(HTTPException)(_handle_http_exception)
+    app.exception_handler(RequestValidationError)(_handle_validation_error)

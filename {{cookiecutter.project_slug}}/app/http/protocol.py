@@ -1,155 +1,147 @@
-"""What happens on a connection before there is a request that middleware could look at."""
+"""Connection-level limits for uvicorn, applied before middleware sees a request.
+
+uvicorn has no option for these, so this module builds on parts of its httptools protocol that are
+not documented; pyproject.toml pins uvicorn to one minor release for that reason. `python -m app`
+uses it, and `uvicorn --http app.http.protocol:LimitedProtocol` does. A proxy in front of the
+service can take its place: without this module, everything else works.
+"""
 
 import asyncio
-import json
 from http import HTTPStatus
 
-from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.http.problems import HTTP_PROBLEMS
-
-MAX_HEAD_BYTES = 128 * 1024
-# What httptools takes apart.
-MAX_URL_BYTES = 65_535
-HEAD_SECONDS = 10
-WRITE_SECONDS = 30
+from app.core import limits
+from app.core.logging import request_id_var
+from app.http.middleware import add_common_headers, choose_request_id
+from app.http.problems import http_problem
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's, but the head of a request, which is its URL and its headers, must come in time and
-    have an end, and so must what frames the chunks of a body. Who sends nothing at all, or reads
-    nothing, is hung up on. What is no HTTP gets problem details as well.
+    """Request heads and chunk framing must arrive in time and within a size limit. Clients that send
+    or read nothing are disconnected; malformed HTTP gets problem details.
     """
 
+    head_timeout: float = limits.HEAD_TIMEOUT_SECONDS
+    write_timeout: float = limits.WRITE_TIMEOUT_SECONDS
+
     _in_head = True
+    # Received bytes of this head, or of what frames the chunks of this body.
     _head_bytes = 0
-    _status = 400
-    _refused = False
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
+    _is_rejected = False
+    _status = 400
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        self._stop_writing_timer()
+        for timer in (self._head_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    # Called by the parser, in this order.
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 1  # or more, of those that are coming in now
+        self._head_bytes = 1  # or more, of the piece that is being parsed
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # and not behind the body: what a proxy keeps out must not come in there
+        if self._in_head:  # ignore trailers: a proxy doesn't look there for headers it must remove
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        if len(self.url) > MAX_URL_BYTES:
+        if len(self.url) > limits.MAX_RAW_URL_BYTES:
             self._status = 414
-            raise ValueError("URL too long")  # which comes to send_400_response
+            raise ValueError("URL too long")  # uvicorn then calls send_400_response
         self._in_head = False
-        self._stop_waiting()
+        self._stop_awaiting_head()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        # The rest of what has come frames it: sizes and extensions of chunks, and trailers.
-        self._head_bytes = max(0, self._head_bytes - len(body))
+        self._head_bytes = max(0, self._head_bytes - len(body))  # the rest is framing
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        # What comes now is the next head.
-        self._in_head = True
+        self._in_head = True  # the next one
         self._head_bytes = 0
         super().on_message_complete()
 
+    # Called by the transport.
+
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._is_rejected:
             return
         self._head_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        # Most heads come in one piece, and need no timer.
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(431)
+        if self._head_bytes > limits.MAX_RAW_HEAD_BYTES:
+            self._reject(431)
         elif self._in_head and self._head_bytes and self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+            self._await_head()  # most heads arrive in one piece and need no timer
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        self._write_timer = self.loop.call_later(self.write_timeout, self.transport.abort)
 
     def resume_writing(self) -> None:
-        self._stop_writing_timer()
-        super().resume_writing()
-
-    def _stop_writing_timer(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
-            self._write_timer = None
+        super().resume_writing()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words
-        self._refuse(self._status)
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_timeout, self._give_up)
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._refused and self.cycle.response_complete and not self.transport.is_closing():
-            self._send_refusal()
-
-    def _stop_waiting(self) -> None:
+    def _stop_awaiting_head(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
     def _give_up(self) -> None:
         if self._head_bytes:
-            self._refuse(408)
+            self._reject(408)
         else:
             self.transport.close()
 
-    def _refuse(self, status: int) -> None:
-        if self._refused:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- the text is uvicorn's
+        self._reject(self._status)
+
+    def _reject(self, status: int) -> None:
+        """Answer with *status* and close; after the response to the previous request, if it runs."""
+        if self._is_rejected:
             return
-        self._refused = True
+        self._is_rejected = True
         self._status = status
-        self._stop_waiting()
+        self._stop_awaiting_head()
         # None before the first request, whatever uvicorn's types say.
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
-            self._send_refusal()
+            self._send_rejection()
         elif self._in_head:
-            """It is the next request: on_response_complete refuses it when this one is answered."""
+            pass  # on_response_complete goes on
         elif self.pipeline or cycle.response_started:
             self.transport.close()
         else:
-            self._send_refusal()
+            self._send_rejection()
 
-    def _send_refusal(self) -> None:
-        status = self._status
-        slug, title, detail = HTTP_PROBLEMS[status]
-        request_id = str(uuid7())
-        body = json.dumps(
-            {
-                "type": f"/problems/{slug}",
-                "title": title,
-                "status": status,
-                "detail": detail,
-                "instance": "",
-                "request_id": request_id,
-            }
-        )
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-            "content-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\n"
-            "x-content-type-options: nosniff\r\n"
-            "cache-control: no-store\r\n"
-            "connection: close\r\n\r\n"
-        )
-        self.transport.write((head + body).encode())
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_rejected and self.cycle.response_complete and not self.transport.is_closing():
+            self._send_rejection()
+
+    def _send_rejection(self) -> None:
+        request_id = choose_request_id()
+        request_id_var.set(request_id)
+        problem = http_problem(None, self._status)
+        headers = [*problem.raw_headers, (b"connection", b"close")]
+        add_common_headers(headers, request_id)
+        phrase = HTTPStatus(self._status).phrase.encode()
+        lines = [b"HTTP/1.1 %d %b" % (self._status, phrase)]
+        lines += [b"%b: %b" % header for header in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", problem.body]))
         self.transport.close()

@@ -1,44 +1,57 @@
-"""Stopping: the service first reports that it is not ready and stops accepting connections later."""
+"""Graceful shutdown: the service stops being ready some time before it stops accepting connections."""
 
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+# Handlers of event loops: they do nothing themselves, and the loop can't be told to wait.
+_LOOPS = {"asyncio", "uvloop"}
 
 
 class Shutdown:
-    """The shutdown of this process. `begun` turns true with the first SIGTERM."""
+    """The shutdown of this process. `begun` turns true at the first SIGTERM."""
 
     def __init__(self) -> None:
         self.begun = False
 
     @contextmanager
-    def on_sigterm(self, delay: float) -> Iterator[None]:
-        """Begin the shutdown at SIGTERM and hand the signal to the server *delay* seconds later.
+    def on_sigterm(self, delay: float) -> Iterator[bool]:
+        """Begin the shutdown at SIGTERM and pass the signal on to the server *delay* seconds later.
 
-        A server closes its sockets as soon as it gets the signal. Until then load balancers see
-        that `/readyz` fails and send their requests elsewhere.
+        A server closes its sockets as soon as it gets the signal. Until then, load balancers see
+        that `/readyz` fails and send requests elsewhere. A second SIGTERM ends the delay.
+
+        Yields False for a server that doesn't handle the signal through the `signal` module.
         """
-        handler = signal.getsignal(signal.SIGTERM)
-        if threading.current_thread() is not threading.main_thread() or not callable(handler):
-            yield
+        stop_server = _server_handler()
+        if stop_server is None:
+            yield False
             return
         loop = asyncio.get_running_loop()
 
         def begin(number: int, frame: FrameType | None) -> None:
             if self.begun or not delay:
-                handler(number, frame)
+                stop_server(number, frame)
             else:
-                loop.call_soon_threadsafe(loop.call_later, delay, handler, number, None)
+                loop.call_soon_threadsafe(loop.call_later, delay, stop_server, number, None)
             self.begun = True
 
         signal.signal(signal.SIGTERM, begin)
         try:
-            yield
+            yield True
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            signal.signal(signal.SIGTERM, stop_server)
+
+
+def _server_handler() -> Callable[[int, FrameType | None], Any] | None:
+    handler = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        return None
+    return None if handler.__module__.partition(".")[0] in _LOOPS else handler
 
 
 shutdown = Shutdown()

@@ -1,14 +1,21 @@
-"""Who may ask for what. A route that stands in neither list is for superusers alone."""
+"""Access to routes. A route that stands in no list is for superusers only."""
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 from uuid import uuid4
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-# Routes that anybody may call, without a token.
+from app.dependencies.current_user import CurrentUser
+from app.dependencies.resources import Resources
+from app.utils.rate_limit import PER_IP
+from tests.support import UserClient
+
+# Routes that anybody may call without signing in, of any method.
 PUBLIC = {
     "openapi",
     "docs",
@@ -23,7 +30,9 @@ PUBLIC = {
     "request_password_reset",
     "reset_password",
 }
-# Routes for every signed-in user. They give and change what belongs to this user.
+# Routes that anybody may call, and that show more to signed-in users.
+OPTIONAL_SIGN_IN: set[str] = set()
+# Routes for every signed-in user. They show and change what belongs to this user.
 SIGNED_IN = {
     "log_out",
     "log_out_everywhere",
@@ -34,43 +43,147 @@ SIGNED_IN = {
     "list_user_sessions",
     "revoke_user_session",
 }
+# Routes without sign-in and without a rate limit (RateLimitByIP), because a call costs little.
+UNLIMITED = {"openapi", "docs", "docs-assets", "livez", "readyz"}
 
 
-def names(app: FastAPI) -> set[str]:
-    # What has no name can't be listed, and has to refuse.
-    return {route.name or "" for route in iter_route_contexts(app.routes)}
+class Call(NamedTuple):
+    name: str
+    method: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url} (route {self.name!r})"
 
 
-def requests_to_all(app: FastAPI) -> Iterator[tuple[str, str, str]]:
-    """Name, method and URL, for each method of each route; also for those outside of /docs."""
+def calls(app: FastAPI) -> Iterator[Call]:
+    """Yield a call for each method of each route, also of those that /docs doesn't show."""
     for route in iter_route_contexts(app.routes):
-        assert route.methods or route.name in PUBLIC, "this test can ask for HTTP routes only"
-        for method in route.methods or ():
-            yield route.name or "", method, re.sub(r"{.*?}", str(uuid4()), route.path or "")
+        # A route without a name can't be listed.
+        name = route.name or ""
+        assert route.methods or name in PUBLIC, (
+            f"{name!r} is not an HTTP route, so this test can't call it; if anybody may use it, "
+            "add it to PUBLIC"
+        )
+        for method in sorted(route.methods or ()):
+            yield Call(name, method, re.sub(r"{.*?}", str(uuid4()), route.path or ""))
 
 
-def test_lists_name_routes_that_exist(app: FastAPI) -> None:
-    assert names(app) >= PUBLIC | SIGNED_IN
+async def find_wrong_access(client: httpx2.AsyncClient, app: FastAPI) -> list[str]:
+    """Compare the answers to requests without a token with the lists."""
+    problems = []
+    for call in calls(app):
+        status = (await client.request(call.method, call.url)).status_code
+        if call.name in PUBLIC | OPTIONAL_SIGN_IN:
+            if status == 401:
+                problems.append(
+                    f"{call} answers 401 without a token: make it public, or remove it from PUBLIC "
+                    "or OPTIONAL_SIGN_IN"
+                )
+        elif status != 401:
+            problems.append(
+                f"{call} answers {status} without a token: let it take CurrentUser, or if anybody "
+                "may call it, add it to PUBLIC or OPTIONAL_SIGN_IN"
+            )
+    return problems
 
 
-async def test_every_route_needs_a_token_unless_listed(
-    client: httpx2.AsyncClient, app: FastAPI
+async def find_missing_superuser_checks(user: UserClient, app: FastAPI) -> list[str]:
+    """List the unlisted routes that an ordinary user may call."""
+    problems = []
+    for call in calls(app):
+        if call.name not in PUBLIC | OPTIONAL_SIGN_IN | SIGNED_IN:
+            status = (await user.request(call.method, call.url)).status_code
+            if status != 403:
+                problems.append(
+                    f"{call} answers {status} to an ordinary user: let it take CurrentSuperuser, "
+                    "or if every user may call it, add it to SIGNED_IN"
+                )
+    return problems
+
+
+async def find_unlimited_routes(
+    client: httpx2.AsyncClient, app: FastAPI, resources: Resources
+) -> list[str]:
+    """List the routes that answer without a token however often an address has called them."""
+    while await resources.rate_limits.allows(PER_IP, "127.0.0.1"):
+        pass
+    problems = []
+    for call in calls(app):
+        if call.name in (PUBLIC | OPTIONAL_SIGN_IN) - UNLIMITED:
+            response = await client.request(call.method, call.url)
+            if response.status_code == 415:
+                response = await client.request(call.method, call.url, data={"of": "a form"})
+            status = response.status_code
+            if status != 429:
+                problems.append(
+                    f"{call} answers {status} after too many requests: give it "
+                    "`dependencies=[RateLimitByIP]`, or if a call costs little, add it to UNLIMITED"
+                )
+    return problems
+
+
+def test_lists_name_existing_routes(app: FastAPI) -> None:
+    listed = PUBLIC | OPTIONAL_SIGN_IN | SIGNED_IN | UNLIMITED
+    unknown = listed - {route.name for route in iter_route_contexts(app.routes)}
+    assert not unknown, f"no route has this name; remove it from the lists above: {unknown}"
+
+
+def test_lists_do_not_overlap() -> None:
+    lists = [PUBLIC, OPTIONAL_SIGN_IN, SIGNED_IN]
+    assert len(set().union(*lists)) == sum(len(names) for names in lists)
+    assert UNLIMITED <= PUBLIC | OPTIONAL_SIGN_IN
+
+
+async def test_unlisted_route_needs_a_token(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    assert await find_wrong_access(client, app) == []
+
+
+async def test_unlisted_route_needs_a_superuser(ada: UserClient, app: FastAPI) -> None:
+    assert await find_missing_superuser_checks(ada, app) == []
+
+
+async def test_public_route_has_a_rate_limit(
+    client: httpx2.AsyncClient, app: FastAPI, resources: Resources
 ) -> None:
-    for name, method, url in requests_to_all(app):
-        response = await client.request(method, url)
-        assert (response.status_code == 401) == (name not in PUBLIC), name
+    assert await find_unlimited_routes(client, app, resources) == []
 
 
-async def test_every_route_needs_a_superuser_unless_listed(
-    client: httpx2.AsyncClient, app: FastAPI, user_headers: dict[str, str]
-) -> None:
-    for name, method, url in requests_to_all(app):
-        if name not in PUBLIC | SIGNED_IN:
-            response = await client.request(method, url, headers=user_headers)
-            assert response.status_code == 403, name
-
-
-def test_document_tells_which_routes_need_a_token(app: FastAPI) -> None:
+def test_openapi_document_agrees_with_the_lists(app: FastAPI) -> None:
     for operations in app.openapi()["paths"].values():
         for operation in operations.values():
-            assert bool(operation.get("security")) == (operation["operationId"] not in PUBLIC)
+            name = operation["operationId"]
+            needs_token = bool(operation.get("security"))
+            assert name in OPTIONAL_SIGN_IN or needs_token == (name not in PUBLIC), (
+                f"the OpenAPI document and PUBLIC disagree about route {name!r}"
+            )
+            if name in (PUBLIC | OPTIONAL_SIGN_IN) - UNLIMITED:
+                assert "429" in operation["responses"], (
+                    f"add `responses={{429: {{}}}}` to route {name!r}, which has a rate limit"
+                )
+
+
+async def test_forgotten_checks_are_found(
+    app: FastAPI,
+    client: httpx2.AsyncClient,
+    ada: UserClient,
+    resources: Resources,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @app.get("/open", include_in_schema=False)
+    async def open_to_all() -> None:
+        """Take no user."""
+
+    @app.get("/half-open", include_in_schema=False)
+    async def open_to_users(_: CurrentUser) -> None:
+        """Take any user."""
+
+    (problem,) = await find_wrong_access(client, app)
+    assert problem.startswith("GET /open (route 'open_to_all') answers 200 without a token")
+    problems = await find_missing_superuser_checks(ada, app)
+    assert [problem.partition(" (")[0] for problem in problems] == ["GET /open", "GET /half-open"]
+    monkeypatch.setattr(f"{__name__}.PUBLIC", PUBLIC | {"open_to_all", "open_to_users"})
+    (problem,) = await find_wrong_access(client, app)
+    assert problem.startswith("GET /half-open (route 'open_to_users') answers 401 without a token")
+    problems = await find_unlimited_routes(client, app, resources)
+    assert [problem.partition(" (")[0] for problem in problems] == ["GET /open", "GET /half-open"]

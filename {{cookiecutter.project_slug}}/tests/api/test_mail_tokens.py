@@ -1,21 +1,19 @@
-"""Proofs that travel by mail."""
+"""Tokens in mails: they verify an address or reset a password, once."""
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import httpx2
 import jwt
 import pytest
-from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import update
 
+from app.core.security import Purpose, encode_token
 from app.db.session import Database
 from app.dependencies.resources import Resources
-from app.models import User
-from app.services import account_service
+from app.models.user import User
 from tests.support import (
     AUTH,
     ME,
@@ -23,75 +21,76 @@ from tests.support import (
     PASSWORD,
     USERS,
     Mailbox,
-    bearer,
-    log_in,
+    UserClient,
+    assert_problem,
+    request_token,
     token_for,
     token_in,
     without_request_id,
 )
 
+BOTH_KINDS = pytest.mark.parametrize("path", ["verify-email", "password-reset"])
 
-async def is_verified(client: httpx2.AsyncClient, headers: dict[str, str]) -> bool:
-    verified: bool = (await client.get(ME, headers=headers)).json()["is_verified"]
+
+async def is_verified(user: UserClient) -> bool:
+    verified: bool = (await user.get(ME)).json()["is_verified"]
     return verified
 
 
-async def test_sign_up_sends_a_link_that_verifies_once(
-    client: httpx2.AsyncClient, user_headers: dict[str, str], mailbox: Mailbox
+async def use(client: httpx2.AsyncClient, path: str, token: str) -> httpx2.Response:
+    """Use a token of a mail. *path* is "verify-email" or "password-reset"."""
+    body = {"token": token}
+    if path == "password-reset":
+        body["new_password"] = NEW_PASSWORD
+    return await client.post(f"{AUTH}/{path}", json=body)
+
+
+async def test_link_of_the_sign_up_mail_verifies_the_address_once(
+    ada: UserClient, mailbox: Mailbox
 ) -> None:
-    (message,) = await mailbox.wait_for(1)
-    assert message["To"] == "ada@example.com"
-    html = message.get_body(("html",))
+    (mail,) = await mailbox.wait_for(1)
+    assert mail["To"] == "ada@example.com"
+    html = mail.get_body(("html",))
     assert html is not None
     assert "http://localhost:3000/verify-email?token=" in html.get_content()
-    token = {"token": token_in(message)}
-    assert not await is_verified(client, user_headers)
-    assert (await client.post(f"{AUTH}/verify-email", json=token)).status_code == 204
-    assert await is_verified(client, user_headers)
-    response = await client.post(f"{AUTH}/verify-email", json=token)
-    assert response.status_code == 422
-    assert response.json()["type"] == "/problems/invalid-token"
+    assert not await is_verified(ada)
+    assert (await use(ada, "verify-email", token_in(mail))).status_code == 204
+    assert await is_verified(ada)
+    assert_problem(await use(ada, "verify-email", token_in(mail)), 422, "invalid-token")
 
 
-async def test_verification_can_be_asked_for_again(
-    client: httpx2.AsyncClient, user: dict[str, Any], mailbox: Mailbox
+async def test_verification_mail_can_be_requested_again(
+    client: httpx2.AsyncClient, ada: UserClient, mailbox: Mailbox
 ) -> None:
     response = await client.post(f"{AUTH}/verify-email/request", json={"email": "ADA@example.com"})
     assert response.status_code == 202
-    _, message = await mailbox.wait_for(2)
-    response = await client.post(f"{AUTH}/verify-email", json={"token": token_in(message)})
-    assert response.status_code == 204
+    _, mail = await mailbox.wait_for(2)
+    assert (await use(client, "verify-email", token_in(mail))).status_code == 204
+    assert await is_verified(ada)
 
 
-async def test_changed_address_is_verified_with_its_own_mail(
-    client: httpx2.AsyncClient, user_headers: dict[str, str], mailbox: Mailbox
+async def test_new_address_is_verified_only_by_its_own_mail(
+    ada: UserClient, mailbox: Mailbox
 ) -> None:
     (old,) = await mailbox.wait_for(1)
-    await client.patch(ME, json={"email": "new@example.com"}, headers=user_headers)
-    _, new = await mailbox.wait_for(2)
-    assert new["To"] == "new@example.com"
-    response = await client.post(f"{AUTH}/verify-email", json={"token": token_in(old)})
-    assert response.status_code == 422
-    assert not await is_verified(client, user_headers)
-    response = await client.post(f"{AUTH}/verify-email", json={"token": token_in(new)})
-    assert response.status_code == 204
-    assert await is_verified(client, user_headers)
+    await ada.patch(ME, json={"email": "new@example.com"})
+    (new,) = await mailbox.wait_for(1, to="new@example.com")
+    assert_problem(await use(ada, "verify-email", token_in(old)), 422, "invalid-token")
+    assert not await is_verified(ada)
+    assert (await use(ada, "verify-email", token_in(new))).status_code == 204
+    assert await is_verified(ada)
 
 
-async def test_reset_sets_the_password_once_and_ends_every_login(
-    client: httpx2.AsyncClient, user: dict[str, Any], mailbox: Mailbox
+async def test_reset_sets_the_password_once_and_ends_every_session(
+    client: httpx2.AsyncClient, ada: UserClient, ada_elsewhere: UserClient, mailbox: Mailbox
 ) -> None:
-    tokens = await log_in(client, user["email"])
-    token = await token_for(client, mailbox, user["email"], "password-reset")
-    body = {"token": token, "new_password": NEW_PASSWORD}
-    assert (await client.post(f"{AUTH}/password-reset", json=body)).status_code == 204
-    assert (await client.get(ME, headers=bearer(tokens))).status_code == 401
-    await log_in(client, user["email"], NEW_PASSWORD)
-    response = await client.post(
-        f"{AUTH}/token", data={"username": user["email"], "password": PASSWORD}
-    )
-    assert response.status_code == 401
-    assert (await client.post(f"{AUTH}/password-reset", json=body)).status_code == 422
+    token = await token_for(client, mailbox, ada.email, "password-reset")
+    assert (await use(client, "password-reset", token)).status_code == 204
+    assert not await ada.is_signed_in()
+    assert not await ada_elsewhere.is_signed_in()
+    assert (await request_token(client, ada.email, PASSWORD)).status_code == 401
+    assert (await request_token(client, ada.email, NEW_PASSWORD)).status_code == 200
+    assert_problem(await use(client, "password-reset", token), 422, "invalid-token")
 
 
 @pytest.mark.parametrize(
@@ -101,56 +100,46 @@ async def test_reset_sets_the_password_once_and_ends_every_login(
         ("password1234", "is too common"),
     ],
 )
-async def test_reset_refuses_a_guessable_password(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    mailbox: Mailbox,
-    password: str,
-    detail: str,
+async def test_reset_rejects_a_guessable_password_and_keeps_its_token_valid(
+    client: httpx2.AsyncClient, ada: UserClient, mailbox: Mailbox, password: str, detail: str
 ) -> None:
-    token = await token_for(client, mailbox, user["email"], "password-reset")
-    response = await client.post(
-        f"{AUTH}/password-reset", json={"token": token, "new_password": password}
+    token = await token_for(client, mailbox, ada.email, "password-reset")
+    body = {"token": token, "new_password": password}
+    problem = assert_problem(
+        await client.post(f"{AUTH}/password-reset", json=body), 422, "validation-error"
     )
-    assert response.status_code == 422
-    assert response.json()["errors"] == [{"detail": detail, "pointer": "/new_password"}]
+    assert problem["errors"] == [{"detail": detail, "pointer": "/new_password"}]
+    assert (await use(client, "password-reset", token)).status_code == 204
 
 
-def body_for(path: str, token: str) -> dict[str, str]:
-    return {"token": token} | ({"new_password": NEW_PASSWORD} if path == "password-reset" else {})
-
-
-BOTH = pytest.mark.parametrize("path", ["verify-email", "password-reset"])
-
-
-@BOTH
-async def test_token_expires(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
+@pytest.mark.parametrize(
+    ("path", "purpose"),
+    [("verify-email", "verify-email"), ("password-reset", "reset-password")],
+)
+@pytest.mark.parametrize(("minutes", "status"), [(-1, 422), (1, 204)])
+async def test_expired_token_is_rejected(
+    ada: UserClient,
     mailbox: Mailbox,
-    monkeypatch: pytest.MonkeyPatch,
+    resources: Resources,
     path: str,
+    purpose: Purpose,
+    minutes: int,
+    status: int,
 ) -> None:
-    monkeypatch.setattr(account_service, "VERIFICATION_LIFETIME", timedelta(minutes=-1))
-    monkeypatch.setattr(account_service, "RESET_LIFETIME", timedelta(minutes=-1))
-    token = await token_for(client, mailbox, user["email"], path)
-    response = await client.post(f"{AUTH}/{path}", json=body_for(path, token))
-    assert response.status_code == 422
-    assert response.json()["type"] == "/problems/invalid-token"
+    token = await token_for(ada, mailbox, ada.email, path)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    key = resources.settings.secret_key.get_secret_value()
+    same_token = encode_token(key, purpose, claims, timedelta(minutes=minutes))
+    assert (await use(ada, path, same_token)).status_code == status
 
 
 @pytest.mark.parametrize(
     ("path", "hours", "text"), [("verify-email", 48, "48 hours"), ("password-reset", 1, "1 hour")]
 )
-async def test_mail_tells_how_long_its_token_lives(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    mailbox: Mailbox,
-    path: str,
-    hours: int,
-    text: str,
+async def test_mail_says_how_long_its_token_is_valid(
+    ada: UserClient, mailbox: Mailbox, path: str, hours: int, text: str
 ) -> None:
-    token = await token_for(client, mailbox, user["email"], path)
+    token = await token_for(ada, mailbox, ada.email, path)
     claims = jwt.decode(token, options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == hours * 3600
     for kind in ("plain", "html"):
@@ -159,106 +148,76 @@ async def test_mail_tells_how_long_its_token_lives(
         assert re.search(rf"\b{text}\b", body.get_content())
 
 
-async def change_address_and_back(
-    client: httpx2.AsyncClient, user: dict[str, Any], headers: dict[str, str]
-) -> None:
-    for address in ("new@example.com", user["email"]):
-        response = await client.patch(ME, json={"email": address}, headers=headers)
-        assert response.status_code == 200
+async def change_address_and_back(ada: UserClient) -> None:
+    for address in ("new@example.com", ada.email):
+        assert (await ada.patch(ME, json={"email": address})).status_code == 200
 
 
-async def change_password(
-    client: httpx2.AsyncClient, user: dict[str, Any], headers: dict[str, str]
-) -> None:
+async def change_password(ada: UserClient) -> None:
     body = {"current_password": PASSWORD, "new_password": PASSWORD}
-    assert (await client.post(f"{ME}/password", json=body, headers=headers)).status_code == 204
+    assert (await ada.post(f"{ME}/password", json=body)).status_code == 204
 
 
-@BOTH
+@BOTH_KINDS
 @pytest.mark.parametrize("change", [change_address_and_back, change_password])
-async def test_token_dies_when_address_or_password_changes(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    user_headers: dict[str, str],
-    mailbox: Mailbox,
-    path: str,
-    change: Callable[..., Awaitable[None]],
+async def test_change_of_address_or_password_invalidates_tokens(
+    ada: UserClient, mailbox: Mailbox, path: str, change: Callable[[UserClient], Awaitable[None]]
 ) -> None:
-    token = await token_for(client, mailbox, user["email"], path)
-    await change(client, user, user_headers)
-    response = await client.post(f"{AUTH}/{path}", json=body_for(path, token))
-    assert response.status_code == 422
+    token = await token_for(ada, mailbox, ada.email, path)
+    await change(ada)
+    assert_problem(await use(ada, path, token), 422, "invalid-token")
 
 
-@BOTH
-async def test_token_of_an_inactive_user(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    mailbox: Mailbox,
-    database: Database,
-    path: str,
+@BOTH_KINDS
+async def test_deactivated_user_cannot_use_a_token(
+    ada: UserClient, mailbox: Mailbox, database: Database, path: str
 ) -> None:
-    token = await token_for(client, mailbox, user["email"], path)
+    token = await token_for(ada, mailbox, ada.email, path)
     async with database.session.begin() as session:
-        (await session.scalars(select(User))).one().is_active = False
-    response = await client.post(f"{AUTH}/{path}", json=body_for(path, token))
-    assert response.status_code == 422
+        await session.execute(update(User).values(is_active=False))
+    assert_problem(await use(ada, path, token), 422, "invalid-token")
 
 
-@BOTH
-async def test_token_survives_what_does_not_concern_it(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    user_headers: dict[str, str],
-    mailbox: Mailbox,
-    path: str,
+@BOTH_KINDS
+async def test_other_changes_keep_tokens_valid(
+    ada: UserClient, mailbox: Mailbox, path: str
 ) -> None:
-    token = await token_for(client, mailbox, user["email"], path)
-    change = {"full_name": "Ada", "email": user["email"]}
-    assert (await client.patch(ME, json=change, headers=user_headers)).status_code == 200
+    token = await token_for(ada, mailbox, ada.email, path)
+    change = {"full_name": "Ada", "email": ada.email}
+    assert (await ada.patch(ME, json=change)).status_code == 200
     if path == "password-reset":
-        verification = body_for("verify-email", token_in(mailbox.messages[0]))
-        await client.post(f"{AUTH}/verify-email", json=verification)
-    response = await client.post(f"{AUTH}/{path}", json=body_for(path, token))
-    assert response.status_code == 204
+        await use(ada, "verify-email", token_in(mailbox.messages[0]))
+        assert await is_verified(ada)
+    assert (await use(ada, path, token)).status_code == 204
 
 
-@BOTH
-async def test_one_of_many_uses_wins(
-    client: httpx2.AsyncClient, user: dict[str, Any], mailbox: Mailbox, path: str
+@BOTH_KINDS
+async def test_one_of_many_concurrent_uses_succeeds(
+    ada: UserClient, mailbox: Mailbox, path: str
 ) -> None:
-    body = body_for(path, await token_for(client, mailbox, user["email"], path))
-    responses = await asyncio.gather(*(client.post(f"{AUTH}/{path}", json=body) for _ in range(10)))
+    token = await token_for(ada, mailbox, ada.email, path)
+    responses = await asyncio.gather(*(use(ada, path, token) for _ in range(10)))
     assert sorted(response.status_code for response in responses) == [204] + [422] * 9
 
 
-async def test_used_verification_stays_used(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    superuser_headers: dict[str, str],
-    mailbox: Mailbox,
+async def test_used_token_stays_used_when_a_superuser_withdraws_the_verification(
+    ada: UserClient, root: UserClient, mailbox: Mailbox
 ) -> None:
-    token = {"token": await token_for(client, mailbox, user["email"], "verify-email")}
-    assert (await client.post(f"{AUTH}/verify-email", json=token)).status_code == 204
-    path = f"{USERS}/{user['id']}"
-    await client.patch(path, json={"is_verified": False}, headers=superuser_headers)
-    assert (await client.post(f"{AUTH}/verify-email", json=token)).status_code == 422
+    token = await token_for(ada, mailbox, ada.email, "verify-email")
+    assert (await use(ada, "verify-email", token)).status_code == 204
+    await root.patch(f"{USERS}/{ada.user_id}", json={"is_verified": False})
+    assert not await is_verified(ada)
+    assert_problem(await use(ada, "verify-email", token), 422, "invalid-token")
 
 
-@BOTH
+@BOTH_KINDS
 async def test_unknown_address_gets_the_same_answer_and_no_mail(
-    resources: Resources,
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    mailbox: Mailbox,
-    app: FastAPI,
-    path: str,
+    ada: UserClient, mailbox: Mailbox, resources: Resources, path: str
 ) -> None:
-    answers = []
-    for address in (user["email"], "nobody@example.com"):
-        response = await client.post(f"{AUTH}/{path}/request", json={"email": address})
-        answers.append(without_request_id(response))
-    known, unknown = answers
+    known, unknown = [
+        without_request_id(await ada.post(f"{AUTH}/{path}/request", json={"email": address}))
+        for address in (ada.email, "nobody@example.com")
+    ]
     assert known == unknown
     await resources.mailer.close()
-    assert {message["To"] for message in mailbox.messages} == {"ada@example.com"}
+    assert [mail["To"] for mail in mailbox.messages] == [ada.email] * 2

@@ -9,19 +9,31 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Connection, event, select, update
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.config import Settings
+from app.core.exceptions import UnavailableError
 from app.core.logging import request_id_var
 from app.db.session import Database
 from app.dependencies.resources import Resources
-from app.models import User
-from app.services import account_service
+from app.models.user import User
+from app.services import account_mail
 from app.utils import email
 from app.utils.email import Mail, Mailer
-from tests.support import AUTH, PASSWORD, USERS, Mailbox, TestSettings, sign_up
+from tests.support import (
+    AUTH,
+    ME,
+    PASSWORD,
+    USERS,
+    Mailbox,
+    TestSettings,
+    UserClient,
+    assert_problem,
+    client_of,
+)
+
+SIGN_UP = {"email": "ada@example.com", "password": PASSWORD}
 
 
 @pytest.mark.parametrize(
@@ -32,123 +44,128 @@ from tests.support import AUTH, PASSWORD, USERS, Mailbox, TestSettings, sign_up
         ("password-reset", {"is_active": False}),
     ],
 )
-async def test_account_that_has_no_use_for_a_mail(
-    resources: Resources,
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
+async def test_account_with_no_use_for_a_mail_gets_none(
+    ada: UserClient,
     mailbox: Mailbox,
     database: Database,
-    app: FastAPI,
+    resources: Resources,
     path: str,
     change: dict[str, bool],
 ) -> None:
     async with database.session.begin() as session:
         await session.execute(update(User).values(**change))
-    response = await client.post(f"{AUTH}/{path}/request", json={"email": user["email"]})
+    response = await ada.post(f"{AUTH}/{path}/request", json={"email": ada.email})
     assert response.status_code == 202
     await resources.mailer.close()
     assert len(mailbox.messages) == 1  # the one after the sign-up
 
 
 @pytest.mark.parametrize("path", ["verify-email", "password-reset"])
-async def test_account_is_looked_up_after_the_answer(
+async def test_account_is_looked_up_after_the_response(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
+    """The response time must not reveal whether the account exists."""
     order = []
 
-    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_and_note(message: Message) -> None:
+    async def observed_app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def observed_send(message: Message) -> None:
             order.append(message["type"])
             await send(message)
 
-        await app(scope, receive, send_and_note)
+        await app(scope, receive, observed_send)
 
     async def find_user_by_email(*_: object) -> None:
         order.append("look-up")
 
-    monkeypatch.setattr(account_service, "find_user_by_email", find_user_by_email)
-    transport = httpx2.ASGITransport(app=noting)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+    monkeypatch.setattr(account_mail, "find_user_by_email", find_user_by_email)
+    async with client_of(observed_app) as client:
         await client.post(f"{AUTH}/{path}/request", json={"email": "ada@example.com"})
     assert order == ["http.response.start", "http.response.body", "look-up"]
 
 
-async def test_mail_that_cannot_be_made_is_logged(
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+async def test_mail_that_cannot_be_written_is_logged_without_personal_data(
+    ada: UserClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def find_user_by_email(*_: object) -> None:
         raise OSError("not for the log")
 
-    monkeypatch.setattr(account_service, "find_user_by_email", find_user_by_email)
-    response = await client.post(f"{AUTH}/password-reset/request", json={"email": user["email"]})
+    monkeypatch.setattr(account_mail, "find_user_by_email", find_user_by_email)
+    response = await ada.post(f"{AUTH}/password-reset/request", json={"email": ada.email})
     assert response.status_code == 202
-    assert [record.message for record in caplog.records] == ["A mail could not be made"]
-    assert "not for the log" not in str(caplog.records[0].__dict__)
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.message == "A mail could not be written"
+    assert "not for the log" not in str(record.__dict__)
 
 
 async def test_mail_is_sent_after_the_commit(
-    resources: Resources,
     client: httpx2.AsyncClient,
-    app: FastAPI,
+    resources: Resources,
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stored = []
+    checks = []
 
-    async def send(mail: Mail) -> None:
-        async with database.read_session() as session:
-            stored.append(await session.scalar(select(User.email).where(User.email == mail.to)))
+    async def is_stored(address: str) -> bool:
+        async with database.read_session() as reader:
+            return await reader.scalar(select(User.id).where(User.email == address)) is not None
+
+    def send(mail: Mail) -> None:
+        checks.append(asyncio.create_task(is_stored(mail.to)))
 
     monkeypatch.setattr(resources.mailer, "send", send)
-    await sign_up(client, "ada@example.com")
-    assert stored == ["ada@example.com"]
+    assert (await client.post(USERS, json=SIGN_UP)).status_code == 201
+    assert await asyncio.gather(*checks) == [True]
 
 
 async def test_failed_commit_sends_no_mail(
-    resources: Resources, client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, resources: Resources, mailbox: Mailbox
 ) -> None:
-    async def commit(_session: AsyncSession) -> None:
-        raise ConnectionError
+    def fail(_connection: Connection) -> None:
+        raise UnavailableError(retry_after=1)
 
-    sent: list[Mail] = []
-    monkeypatch.setattr(resources.mailer, "send", sent.append)
-    monkeypatch.setattr(AsyncSession, "commit", commit)
-    body = {"email": "ada@example.com", "password": PASSWORD}
-    assert (await client.post(USERS, json=body)).status_code == 503
-    assert sent == []
+    event.listen(resources.database.engine.sync_engine, "commit", fail)
+    assert_problem(await client.post(USERS, json=SIGN_UP), 503, "unavailable")
+    await resources.mailer.close()
+    assert mailbox.messages == []
 
 
-class Lines(logging.Handler):
-    """What is logged about mails, each line with the request's id."""
+@pytest.mark.parametrize("settings_values", [{"email_enabled": False}])
+async def test_service_without_mail_sends_none(
+    ada: UserClient, resources: Resources, mailbox: Mailbox
+) -> None:
+    response = await ada.patch(ME, json={"email": "new@example.com"})
+    assert response.status_code == 200
+    assert response.json()["is_verified"] is False
+    await resources.mailer.close()
+    assert mailbox.messages == []
+
+
+class RecordsOfRequests(logging.Handler):
+    """Keeps what is logged, and the id of the request on whose behalf it is logged."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: list[tuple[str, dict[str, Any]]] = []
+        self.records: list[tuple[str, dict[str, Any]]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        request_id = request_id_var.get()
-        self.lines.append((request_id, record.__dict__))
+        self.records.append((request_id_var.get(), record.__dict__))
 
 
 @pytest.fixture
-def lines() -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    handler = Lines()
-    logging.getLogger(email.__name__).addHandler(handler)
-    yield handler.lines
-    logging.getLogger(email.__name__).removeHandler(handler)
+def mail_log() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    handler = RecordsOfRequests()
+    logger = logging.getLogger(email.__name__)
+    logger.addHandler(handler)
+    yield handler.records
+    logger.removeHandler(handler)
 
 
 @pytest.mark.parametrize("accepts", [True, False])
-async def test_smtp_server_that_does_not_answer_delays_no_request(
+async def test_dead_smtp_server_delays_no_request_and_is_logged(
+    ada: UserClient,
     resources: Resources,
-    client: httpx2.AsyncClient,
-    app: FastAPI,
     settings: Settings,
-    user: dict[str, Any],
-    lines: list[tuple[str, dict[str, Any]]],
+    mail_log: list[tuple[str, dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
     accepts: bool,
 ) -> None:
@@ -160,16 +177,16 @@ async def test_smtp_server_that_does_not_answer_delays_no_request(
         values = settings.model_dump() | {"smtp_port": server.getsockname()[1]}
         await resources.mailer.close()
         resources.mailer = Mailer(TestSettings(**values), retry_delays=(0,))
-        # The test's client waits for background tasks as well.
+        # The client of the test waits for background tasks, too.
         async with asyncio.timeout(2):
-            response = await client.post(
+            response = await ada.post(
                 f"{AUTH}/password-reset/request",
-                json={"email": user["email"]},
+                json={"email": ada.email},
                 headers={"X-Request-ID": "asked-by-ada"},
             )
         assert response.status_code == 202
         await resources.mailer.close()
-    assert lines[-1][1]["levelno"] == logging.ERROR
-    assert lines[-1][1]["reason"] == ("CancelledError" if accepts else "SMTPConnectError")
-    assert {request_id for request_id, _ in lines} == {"asked-by-ada"}
-    assert "eyJ" not in str(lines)  # how a token begins
+    assert mail_log[-1][1]["levelno"] == logging.ERROR
+    assert mail_log[-1][1]["reason"] == ("CancelledError" if accepts else "SMTPConnectError")
+    assert {request_id for request_id, _ in mail_log} == {"asked-by-ada"}
+    assert "eyJ" not in str(mail_log)  # how a token begins

@@ -102,13 +102,6 @@ def test_development_needs_no_database_url_and_no_strong_secret() -> None:
     assert not settings.is_deployed
 
 
-def test_short_passwords_and_the_list_of_common_ones_exclude_each_other() -> None:
-    values = GOOD | {"password_min_length": 8}
-    with pytest.raises(SettingsError, match="PASSWORD_MIN_LENGTH: below 10, PASSWORD_REJECT_COMM"):
-        load_settings(**values)
-    assert load_settings(**values, password_reject_common=False).password_min_length == 8
-
-
 @pytest.mark.parametrize(
     ("given", "used"),
     [

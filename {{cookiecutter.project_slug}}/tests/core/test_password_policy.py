@@ -114,6 +114,13 @@ def test_settings_change_length_and_common_passwords() -> None:
         policy.check("ada.lovelace", EMAIL, field="password")
 
 
+def test_list_of_common_passwords_leaves_short_ones_alone() -> None:
+    policy = PasswordPolicy(min_length=8)
+    policy.check("kv7Mz2qR", EMAIL, field="password")
+    with pytest.raises(InvalidInputError, match="too common"):
+        policy.check("1234567890", EMAIL, field="password")
+
+
 @pytest.mark.parametrize(
     "space", [chr(x) for x in range(sys.maxunicode) if unicodedata.category(chr(x)) == "Zs"]
 )

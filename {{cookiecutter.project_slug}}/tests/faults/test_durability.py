@@ -74,7 +74,7 @@ async def test_writers_in_several_processes_lose_nothing(
             left.extend([body["email"]] if response.status_code == 503 else [])
 
     with running_service(
-        migrated_database_url, tmp_path, "--workers=2", SHUTDOWN_DELAY="0"
+        migrated_database_url, tmp_path, WEB_CONCURRENCY="2", SHUTDOWN_DELAY="0"
     ) as service:
         async with (
             httpx2.AsyncClient(base_url=service.address, timeout=30) as client,

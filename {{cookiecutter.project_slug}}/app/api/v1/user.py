@@ -3,6 +3,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
 
+from app.core.exceptions import (
+    EmailTakenError,
+    ForbiddenError,
+    LastSuperuserError,
+    NotFoundError,
+    SignupClosedError,
+    TooManyAttemptsError,
+    WrongPasswordError,
+)
 from app.dependencies.client import RateLimitByIP
 from app.dependencies.current_user import CurrentSuperuser, CurrentUser, CurrentUserSession
 from app.dependencies.get_db import ReadSessionDep
@@ -13,6 +22,7 @@ from app.dependencies.services import (
     UserServiceDep,
 )
 from app.http.links import add_next_link
+from app.http.openapi import CREATED, PAGE, problems
 from app.http.strict_json import JSONRoute
 from app.models.user import User
 from app.schemas.page import Page
@@ -35,16 +45,15 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
     status_code=status.HTTP_201_CREATED,
     response_model=UserRead,
     dependencies=[RateLimitByIP],
-    responses={
-        403: {"description": "Sign-up is closed"},
-        409: {"description": "The address is taken"},
-        429: {},
-    },
+    responses=CREATED | problems(SignupClosedError, EmailTakenError, TooManyAttemptsError),
 )
 async def create_user(
     body: UserCreate, users: UserServiceDep, request: Request, response: Response
 ) -> User:
-    """Sign up. Open to anyone while ALLOW_SIGNUP is on; a mail asks to confirm the address."""
+    """Sign up.
+
+    Creates an account, if ALLOW_SIGNUP is on, and sends a mail to verify the address.
+    """
     user = await users.sign_up(body)
     response.headers["Location"] = request.url_for("read_user", user_id=user.id).path
     return user
@@ -59,17 +68,20 @@ async def read_me(user: CurrentUser) -> User:
 @router.patch(
     "/me",
     response_model=UserRead,
-    responses={409: {"description": "The address is taken"}, 429: {}},
+    responses=problems(EmailTakenError, TooManyAttemptsError),
 )
 async def update_me(body: UserUpdate, user: CurrentUser, users: UserServiceDep) -> User:
-    """Update the current user. A new address is unverified until it is confirmed."""
+    """Update the current user.
+
+    A new e-mail address has to be verified.
+    """
     return await users.update(user, body)
 
 
 @router.delete(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses={404: {}, 409: {"description": "This is the last active superuser"}},
+    responses=problems(NotFoundError, LastSuperuserError),
 )
 async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
     """Delete the current user and all sessions."""
@@ -79,12 +91,15 @@ async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
 @router.post(
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses={403: {"description": "The current password is wrong"}, 429: {}},
+    responses=problems(WrongPasswordError, TooManyAttemptsError),
 )
 async def change_password(
     body: PasswordChange, user_session: CurrentUserSession, accounts: AccountServiceDep
 ) -> None:
-    """Change the password. Revokes every other session."""
+    """Change your password.
+
+    Revokes every other session.
+    """
     await accounts.change_password(user_session, body)
 
 
@@ -92,21 +107,29 @@ async def change_password(
 async def list_user_sessions(
     user_session: CurrentUserSession, reader: ReadSessionDep
 ) -> list[UserSessionRead]:
-    """List your active sessions, newest first."""
+    """List your active sessions.
+
+    The newest comes first.
+    """
     return await auth_service.list_user_sessions(reader, user_session)
 
 
 @router.delete(
-    "/me/sessions/{user_session_id}", status_code=status.HTTP_204_NO_CONTENT, responses={404: {}}
+    "/me/sessions/{user_session_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError),
 )
 async def revoke_user_session(
     user_session_id: UUID, user_session: CurrentUserSession, auth: AuthServiceDep
 ) -> None:
-    """Revoke one of your sessions: its access and refresh tokens stop working at once."""
+    """Revoke one of your sessions.
+
+    Its access and refresh tokens stop working at once.
+    """
     await auth.revoke_user_session(user_session_id, user_session.user_id)
 
 
-@router.get("", response_model=Page[UserRead], responses={403: {}})
+@router.get("", response_model=Page[UserRead], responses=PAGE | problems(ForbiddenError))
 async def list_users(
     params: Annotated[UserListParams, Query()],
     _: CurrentSuperuser,
@@ -114,13 +137,15 @@ async def list_users(
     request: Request,
     response: Response,
 ) -> object:
-    """List all users, one page at a time."""
+    """List users."""
     page = await users.list_users(params)
     add_next_link(request, response, page.next_cursor)
     return page
 
 
-@router.get("/{user_id}", response_model=UserRead, responses={403: {}, 404: {}})
+@router.get(
+    "/{user_id}", response_model=UserRead, responses=problems(ForbiddenError, NotFoundError)
+)
 async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserReaderDep) -> User:
     """Get a user by ID."""
     return await users.get(user_id)
@@ -129,20 +154,23 @@ async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserReaderDep) ->
 @router.patch(
     "/{user_id}",
     response_model=UserRead,
-    responses={403: {}, 404: {}, 409: {"description": "This is the last active superuser"}},
+    responses=problems(ForbiddenError, NotFoundError, LastSuperuserError),
 )
 async def update_user(
     user_id: UUID, body: UserAdminUpdate, _: CurrentSuperuser, users: UserServiceDep
 ) -> User:
-    """Update a user's rights. Deactivation revokes all sessions of the user."""
+    """Update a user's rights.
+
+    Deactivating a user revokes all of their sessions.
+    """
     return await users.update_by_admin(user_id, body)
 
 
 @router.delete(
     "/{user_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses={403: {}, 404: {}, 409: {"description": "This is the last active superuser"}},
+    responses=problems(ForbiddenError, NotFoundError, LastSuperuserError),
 )
 async def delete_user(user_id: UUID, _: CurrentSuperuser, users: UserServiceDep) -> None:
-    """Delete a user and all sessions of the user."""
+    """Delete a user and all of their sessions."""
     await users.delete(user_id)

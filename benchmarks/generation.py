@@ -1,7 +1,7 @@
-"""Measure how long a generation without set-up takes, beside that of an empty template.
+"""Compare the time of a generation without set-up with that of an empty template.
 
-Both are run in turns, as a user does, and what counts is the median of the pairs: other work of
-the machine slows both down. Read the ratio, the times are those of this machine.
+The two alternate, each as a process of its own, and the median ratio of the pairs counts: other
+work on the machine slows both down. The times are those of this machine, the ratio travels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import argparse
 import math
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from operator import truediv
@@ -20,7 +19,7 @@ from dev import PYTHON, ROOT, clean_environment
 
 
 def empty_template(folder: Path) -> Path:
-    """The least that cookiecutter takes for a template."""
+    """Make the smallest template that cookiecutter accepts."""
     template = folder / "empty"
     (template / "{{cookiecutter.project_slug}}").mkdir(parents=True)
     (template / "cookiecutter.json").write_text('{"project_slug": "my_service"}', encoding="utf-8")
@@ -28,6 +27,7 @@ def empty_template(folder: Path) -> Path:
 
 
 def generate(template: Path, answers: list[str]) -> float:
+    """Return how many seconds a generation takes."""
     with tempfile.TemporaryDirectory() as folder:
         # The user's own settings and replay files are left alone.
         env = {**clean_environment(), "HOME": folder, "USERPROFILE": folder}
@@ -37,11 +37,12 @@ def generate(template: Path, answers: list[str]) -> float:
         return time.perf_counter() - start
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="dev.py benchmark", description=__doc__)
-    parser.add_argument("--runs", type=int, default=15)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=int, default=15, help="number of pairs (default: 15)")
     parser.add_argument("--limit", type=float, default=math.inf, help="fail above this ratio")
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         subjects: dict[str, tuple[Path, list[str]]] = {
             "empty template": (empty_template(Path(folder)), []),
@@ -52,17 +53,13 @@ def main() -> int:
             for name, subject in subjects.items():
                 times[name].append(generate(*subject))
     for measured in times.values():
-        del measured[0]  # the first fills caches
+        del measured[0]  # the first run fills caches
     for name, measured in times.items():
         print(f"{name}: {statistics.median(measured):.3f} s")
     empty, this = times.values()
     ratio = statistics.median(map(truediv, this, empty))
     print(f"ratio: {ratio:.2f}")
     if ratio > options.limit:
-        print(f"more than the limit of {options.limit:.2f}")
+        print(f"This is more than the limit of {options.limit:.2f}.")
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

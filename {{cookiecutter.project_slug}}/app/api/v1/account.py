@@ -1,0 +1,70 @@
+"""E-mail verification and password reset, which need mail: EMAIL_ENABLED."""
+
+from fastapi import APIRouter, Response, status
+
+from app.core.exceptions import TooManyAttemptsError
+from app.dependencies.client import RateLimitByIP
+from app.dependencies.services import AccountServiceDep, OutboxDep
+from app.http.openapi import problems
+from app.http.strict_json import JSONRoute
+from app.schemas.token import EmailRequest, EmailVerification, PasswordReset
+
+router = APIRouter(prefix="/auth", tags=["auth"], route_class=JSONRoute)
+
+
+@router.post(
+    "/verify-email/request",
+    status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,
+    dependencies=[RateLimitByIP],
+    responses=problems(TooManyAttemptsError),
+)
+async def request_email_verification(body: EmailRequest, outbox: OutboxDep) -> None:
+    """Request a verification mail.
+
+    The response is the same whether or not the address has an account.
+    """
+    outbox.add("verify-email", body.email)
+
+
+@router.post(
+    "/verify-email",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[RateLimitByIP],
+    responses=problems(TooManyAttemptsError),
+)
+async def verify_email(body: EmailVerification, accounts: AccountServiceDep) -> None:
+    """Verify an e-mail address.
+
+    Takes the token from the verification mail, which works once.
+    """
+    await accounts.verify_email(body.token)
+
+
+@router.post(
+    "/password-reset/request",
+    status_code=status.HTTP_202_ACCEPTED,
+    response_class=Response,
+    dependencies=[RateLimitByIP],
+    responses=problems(TooManyAttemptsError),
+)
+async def request_password_reset(body: EmailRequest, outbox: OutboxDep) -> None:
+    """Request a password reset.
+
+    Sends a mail with a link. The response is the same whether or not the address has an account.
+    """
+    outbox.add("reset-password", body.email)
+
+
+@router.post(
+    "/password-reset",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[RateLimitByIP],
+    responses=problems(TooManyAttemptsError),
+)
+async def reset_password(body: PasswordReset, accounts: AccountServiceDep) -> None:
+    """Reset a password.
+
+    Takes the token from the mail, which works once. Revokes every session of the user.
+    """
+    await accounts.reset_password(body.token, body.new_password.get_secret_value())

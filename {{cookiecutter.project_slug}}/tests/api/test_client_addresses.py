@@ -1,0 +1,40 @@
+"""Client addresses: X-Forwarded-For counts only if a trusted proxy has sent it."""
+
+import pytest
+from fastapi import FastAPI
+
+from tests.support import ME, UserClient, client_of
+
+
+async def seen_address(app: FastAPI, user: UserClient, peer: str, forwarded: str) -> str | None:
+    """Sign in from *peer* with X-Forwarded-For, and return the address that the service noted."""
+    async with client_of(app, peer) as client:
+        client.user = user.user
+        client.headers["X-Forwarded-For"] = forwarded
+        await client.sign_in()
+        user_sessions = (await client.get(f"{ME}/sessions")).json()
+    (address,) = [session["ip_address"] for session in user_sessions if session["current"]]
+    assert address is None or isinstance(address, str)
+    return address
+
+
+@pytest.mark.parametrize("settings_values", [{"trusted_proxies": "203.0.113.0/24, 127.0.0.1"}])
+@pytest.mark.parametrize("proxy", ["203.0.113.7", "127.0.0.1"])
+@pytest.mark.parametrize(
+    ("forwarded", "seen"),
+    [
+        ("198.51.100.1", "198.51.100.1"),
+        # The rightmost address that isn't a trusted proxy; clients can make up those before it.
+        ("6.6.6.6, 198.51.100.2, 203.0.113.9", "198.51.100.2"),
+        ("garbage" * 20, None),
+    ],
+)
+async def test_forwarded_address_of_a_trusted_proxy_is_used(
+    app: FastAPI, ada: UserClient, proxy: str, forwarded: str, seen: str | None
+) -> None:
+    assert await seen_address(app, ada, proxy, forwarded) == seen
+
+
+@pytest.mark.parametrize("settings_values", [{}, {"trusted_proxies": "127.0.0.1"}])
+async def test_forwarded_address_of_another_peer_is_ignored(app: FastAPI, ada: UserClient) -> None:
+    assert await seen_address(app, ada, "198.51.100.7", "198.51.100.8") == "198.51.100.7"
