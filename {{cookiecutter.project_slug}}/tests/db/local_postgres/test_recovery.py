@@ -1,4 +1,4 @@
-"""What a killed process or a failed start leaves behind harms no later start."""
+"""A later start recovers from a killed process and from a failed start."""
 
 import os
 import socket

@@ -107,7 +107,7 @@ def test_missing_system_account_is_reported(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @NOT_ON_WINDOWS
-def test_reaches_tells_what_an_account_can_open(tmp_path: Path) -> None:
+def test_reaches_returns_whether_an_account_can_open_a_path(tmp_path: Path) -> None:
     account = module._account(*module._system_account()) if module._is_root() else {}
     closed = tmp_path / "closed"
     (closed / "folder").mkdir(parents=True)
