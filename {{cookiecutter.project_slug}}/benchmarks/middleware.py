@@ -29,6 +29,8 @@ HEAD = (
     b"Authorization: Bearer " + b"x" * 300 + b"\r\n\r\n"
 )
 STARTS = 15
+UVICORN = ["uvicorn", "--port={port}", "--factory", "--no-access-log", "--no-proxy-headers"]
+UVICORN += ["--http=app.http.protocol:LimitedProtocol"]
 
 
 def complete() -> FastAPI:
@@ -48,7 +50,7 @@ def complete() -> FastAPI:
 def bare() -> ProxyHeadersMiddleware:
     app = complete()
     app.user_middleware.clear()
-    # What uvicorn puts around an application, and app/http/protocol.py takes away.
+    # uvicorn puts it around an application by itself; `python -m app` turns that off.
     application: Any = app  # the same protocol, typed in other words
     return ProxyHeadersMiddleware(application)
 
@@ -88,10 +90,7 @@ def measure(rounds: int, requests: int) -> list[list[float]]:
         url = make_url(f"sqlite:///{directory / 'never-used.db'}")
         services = [
             stack.enter_context(
-                running_service(
-                    *(url, directory, "--factory", "--no-access-log"),
-                    app=f"benchmarks.middleware:{app}",
-                )
+                running_service(url, directory, command=[*UVICORN, f"benchmarks.middleware:{app}"])
             )
             for app in ("bare", "complete")
         ]

@@ -13,6 +13,8 @@ import httpx2
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alembic import command
 from alembic.config import Config
+from fastapi import FastAPI
+from fastapi.middleware import Middleware
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import URL, Connection, event
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +23,7 @@ from app.core.config import ROOT, Settings
 from app.core.cursor import Position
 from app.crud.user import list_users
 from app.db.session import Database, make_migration_engine
+from app.http.middleware import RequestMiddleware
 from app.models import User
 from app.schemas.user import UserListParams, UserSort
 
@@ -31,6 +34,27 @@ ME = f"{USERS}/me"
 # No word in it that a service might have as its name: some tests run the service as a process.
 PASSWORD = "kv7 Mz2 qR9 tX4 wB6"
 NEW_PASSWORD = "another long passphrase"
+
+
+def assert_problem(response: httpx2.Response, status: int, problem: str) -> dict[str, Any]:
+    """Check that *response* is these problem details, and return them."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["type"] == f"/problems/{problem}"
+    assert body["status"] == status
+    assert body["instance"] == response.request.url.path
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def set_limits(app: FastAPI, **limits: float) -> None:
+    """Use other limits of requests than the service's own, until the end of the test."""
+    for number, (middleware, _, options) in enumerate(app.user_middleware):
+        if middleware is RequestMiddleware:
+            app.user_middleware[number] = Middleware(middleware, **(options | limits))
 
 
 async def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -151,7 +175,7 @@ def bearer(tokens: dict[str, Any]) -> dict[str, str]:
 def without_request_id(response: httpx2.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Status, headers and body of a response, to be compared with those of another one."""
     headers = {name: value for name, value in response.headers.items() if name != "x-request-id"}
-    body = {**(response.json() or {}), "request_id": ""}
+    body = {**(response.json() if response.content else {}), "request_id": ""}
     return response.status_code, headers, body
 
 
