@@ -48,7 +48,7 @@ LOG = VAR / "setup.log"
 SECONDS_TO_START = 30
 SECONDS_TO_STOP = 10
 
-# What a pattern in the output of a failed command means.
+# The meaning of patterns in the output of a failed command.
 CAUSES = {
     r"no space left|disk is full|disk quota exceeded": "The disk is full.",
     r"no module named '?(ensurepip|venv)\b": (
@@ -72,7 +72,7 @@ INSTALLER_VARIABLES = re.compile(
 
 
 class SetupError(Exception):
-    """A step failed; the message tells a person why."""
+    """A step failed; the message says why."""
 
 
 # --- The steps. Each returns False if there was nothing to do. ---
@@ -243,7 +243,7 @@ def shadowing_variables() -> list[str]:
     return sorted(name for name in os.environ if name.upper() in settings)
 
 
-# --- What a person reads ---
+# --- Output ---
 
 
 def open_privately(path: str, flags: int) -> int:

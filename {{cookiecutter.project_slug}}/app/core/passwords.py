@@ -51,6 +51,13 @@ def _encode(password: str) -> bytes:
     return normalise(password).encode(errors="surrogatepass")
 
 
+def _is_common(password: str) -> bool:
+    # The list has each password in the form in which it was found, most often in lower case.
+    return len(password) >= _MIN_COMMON_LENGTH and (
+        is_bad_password(password) or is_bad_password(password.lower())
+    )
+
+
 @dataclass(frozen=True)
 class PasswordPolicy:
     """Decides which new passwords are accepted, as NIST SP 800-63B recommends.
@@ -90,9 +97,7 @@ class PasswordPolicy:
             raise InvalidInputError("must not contain the e-mail address", field=field)
         if contains(self.service_name, self.service_name.replace(" ", "")):
             raise InvalidInputError("must not contain the name of this service", field=field)
-        # The list has each password in the form in which it was found, most often in lower case.
-        is_listed = is_bad_password(typed) or is_bad_password(typed.lower())
-        if self.reject_common and len(typed) >= _MIN_COMMON_LENGTH and is_listed:
+        if self.reject_common and _is_common(typed):
             raise InvalidInputError("is too common", field=field)
 
     def _wrong_length(self, field: str) -> InvalidInputError:
