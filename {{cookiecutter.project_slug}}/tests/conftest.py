@@ -1,16 +1,14 @@
-"""Fixtures of all tests: a real database of their own, a real SMTP server, and the application.
+"""Fixtures of all tests: a real database of their own, and the application.
 
 Nothing here reads the environment, `.env` or the database of development.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from aiosmtpd.smtp import SMTP
 from fastapi import FastAPI
 from sqlalchemy import URL
 
@@ -24,13 +22,14 @@ from app.dependencies.resources import Resources, open_resources
 from app.models.user import User
 from tests.support import (
     LifespanState,
-    Mailbox,
     TestSettings,
     UserClient,
     alembic,
     cheap_password_hasher,
     client_of,
 )
+
+pytest_plugins = ["tests.mailbox"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,17 +74,6 @@ async def database(migrated_database_url: URL) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def mailbox() -> AsyncIterator[Mailbox]:
-    box = Mailbox()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(box, hostname="localhost"), "127.0.0.1", 0
-    )
-    box.port = server.sockets[0].getsockname()[1]
-    yield box
-    server.close()
-
-
-@pytest.fixture
 def settings_values() -> dict[str, Any]:
     """Settings that a test wants to be different; override this fixture."""
     return {}
@@ -93,7 +81,7 @@ def settings_values() -> dict[str, Any]:
 
 @pytest.fixture
 def settings(
-    migrated_database_url: URL, mailbox: Mailbox, settings_values: dict[str, Any]
+    migrated_database_url: URL, mail_settings: dict[str, Any], settings_values: dict[str, Any]
 ) -> Settings:
     values: dict[str, Any] = {
         "environment": "test",
@@ -101,11 +89,8 @@ def settings(
         "database_pool_size": 5,
         "database_pool_timeout": 30,  # as above
         "secret_key": "a key for tests that signs nothing else",
-        "smtp_host": "127.0.0.1",
-        "smtp_port": mailbox.port,
-        "smtp_tls": "none",
     }
-    return TestSettings(**(values | settings_values))
+    return TestSettings(**(values | mail_settings | settings_values))
 
 
 @pytest.fixture

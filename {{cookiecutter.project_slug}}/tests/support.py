@@ -1,31 +1,28 @@
 """Helpers that tests and fixtures share."""
 
 import asyncio
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from email import message_from_bytes, policy
-from email.message import EmailMessage
+from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
 import argon2
 import httpx2
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from alembic import command
 from alembic.config import Config
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, QueuePool, event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import ROOT, Settings
 from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.db.engine import make_migration_engine
 from app.db.session import Database
+from app.dependencies.resources import Resources
 from app.http.middleware import RequestMiddleware
 
 AUTH = "/api/v1/auth"
@@ -35,6 +32,8 @@ ME = f"{USERS}/me"
 # No word in it that a service might have as its name: some tests run the service as a process.
 PASSWORD = "kv7 Mz2 qR9 tX4 wB6"
 NEW_PASSWORD = "another long passphrase"
+# Normalising this takes quadratic time, which would stop the whole service.
+TOO_LONG = "e" + "\u0301" * 100_000
 
 
 def set_limits(app: FastAPI, **limits: float) -> None:
@@ -143,38 +142,6 @@ def alembic(url: URL, action: str, *arguments: str) -> None:
     asyncio.run(connect_and_run())
 
 
-@dataclass
-class Mailbox:
-    """The mails that a real SMTP server has received."""
-
-    port: int = 0
-    messages: list[EmailMessage] = field(default_factory=list)
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 -- the name that aiosmtpd calls
-        content = envelope.content
-        assert isinstance(content, bytes)
-        self.messages.append(message_from_bytes(content, policy=policy.default))
-        return "250 OK"
-
-    async def wait_for(self, count: int, *, to: str | None = None) -> list[EmailMessage]:
-        """Wait until *count* mails (to one address) have come in since the start of the test."""
-        async with asyncio.timeout(10):
-            while True:
-                found = [mail for mail in self.messages if to is None or mail["To"] == to]
-                if len(found) >= count:
-                    return found
-                await asyncio.sleep(0.01)
-
-
-def token_in(message: EmailMessage) -> str:
-    """The token of the link in a mail."""
-    body = message.get_body(("plain",))
-    assert body is not None
-    match = re.search(r"\?token=(\S+)", body.get_content())
-    assert match is not None
-    return match[1]
-
-
 async def request_token(
     client: httpx2.AsyncClient, username: str, password: str = PASSWORD
 ) -> httpx2.Response:
@@ -257,17 +224,6 @@ def assert_invalid(response: httpx2.Response, *pointers: str) -> dict[str, Any]:
     return problem
 
 
-async def token_for(client: httpx2.AsyncClient, mailbox: Mailbox, email: str, path: str) -> str:
-    """Ask for a mail as a user does who has had one at sign-up, and take the token out of it.
-
-    *path* is "verify-email" or "password-reset".
-    """
-    sent = len(await mailbox.wait_for(1, to=email))
-    response = await client.post(f"{AUTH}/{path}/request", json={"email": email})
-    assert response.status_code == 202, response.text
-    return token_in((await mailbox.wait_for(sent + 1, to=email))[-1])
-
-
 def without_request_id(response: httpx2.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Return status, headers and body of a response, to compare them with those of another one."""
     headers = {name: value for name, value in response.headers.items() if name != "x-request-id"}
@@ -287,3 +243,9 @@ def statements(database: Database) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", note)
     yield executed
     event.remove(engine, "before_cursor_execute", note)
+
+
+def connections_in_use(resources: Resources) -> int:
+    pool = resources.database.engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedout()

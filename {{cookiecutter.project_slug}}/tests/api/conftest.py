@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from fastapi import FastAPI
 
+from app.core import passwords
 from app.core.passwords import PasswordHasher
 from app.dependencies.resources import Resources
 from tests.support import PausableArgon2, UserClient, client_of
@@ -28,3 +29,16 @@ def argon2(resources: Resources) -> Iterator[PausableArgon2]:
     resources.password_hasher = PasswordHasher(policy, argon2, max_wait=30)
     yield argon2
     argon2.resume()
+
+
+@pytest.fixture
+def only_short_passwords_are_normalised(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    lengths = []
+
+    def observe(password: str) -> str:
+        lengths.append(len(password))
+        return password
+
+    monkeypatch.setattr(passwords, "normalise", observe)
+    yield
+    assert max(lengths, default=0) <= passwords.MAX_TYPED_LENGTH

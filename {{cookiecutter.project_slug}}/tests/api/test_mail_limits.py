@@ -7,7 +7,8 @@ from sqlalchemy import update
 from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.models.user import User
-from tests.support import AUTH, ME, PASSWORD, USERS, Mailbox, UserClient
+from tests.mailbox import Mailbox
+from tests.support import AUTH, ME, PASSWORD, USERS, UserClient
 
 EMAIL = "ada@example.com"
 

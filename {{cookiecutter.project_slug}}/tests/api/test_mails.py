@@ -21,12 +21,12 @@ from app.models.user import User
 from app.services import account_mail
 from app.utils import email
 from app.utils.email import Mail, Mailer
+from tests.mailbox import Mailbox
 from tests.support import (
     AUTH,
     ME,
     PASSWORD,
     USERS,
-    Mailbox,
     TestSettings,
     UserClient,
     assert_problem,

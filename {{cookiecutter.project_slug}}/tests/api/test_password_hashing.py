@@ -1,30 +1,27 @@
 """Hashing passwords under load: it must not stop the service, and its timing must tell nothing."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import QueuePool
 
-from app.core import passwords
 from app.core.config import Settings
 from app.dependencies.resources import Resources
 from tests.support import (
-    AUTH,
     ME,
     NEW_PASSWORD,
     PASSWORD,
+    TOO_LONG,
     USERS,
-    Mailbox,
     PausableArgon2,
     UserClient,
     assert_problem,
     cheap_password_hasher,
+    connections_in_use,
     request_token,
-    token_for,
     wait_until,
 )
 
@@ -32,24 +29,15 @@ HashingRequests = list[Callable[[], Coroutine[Any, Any, httpx2.Response]]]
 
 
 @pytest.fixture
-async def hashing_requests(ada: UserClient, mailbox: Mailbox) -> HashingRequests:
+def hashing_requests(ada: UserClient) -> HashingRequests:
     """One request of each kind that hashes a password. All of them succeed."""
-    token = await token_for(ada, mailbox, ada.email, "password-reset")
     new_user = {"email": "bob@example.com", "password": PASSWORD}
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    reset = {"token": token, "new_password": NEW_PASSWORD}
     return [
         lambda: request_token(ada, ada.email),
         lambda: ada.post(USERS, json=new_user),
-        lambda: ada.post(f"{AUTH}/password-reset", json=reset),
         lambda: ada.post(f"{ME}/password", json=change),
     ]
-
-
-def connections_in_use(resources: Resources) -> int:
-    pool = resources.database.engine.pool
-    assert isinstance(pool, QueuePool)
-    return pool.checkedout()
 
 
 async def test_requests_queued_for_hashing_hold_no_connection(
@@ -65,7 +53,7 @@ async def test_requests_queued_for_hashing_hold_no_connection(
         assert connections_in_use(resources) == 0
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(3))
 async def test_request_holds_no_connection_while_it_hashes(
     argon2: PausableArgon2, hashing_requests: HashingRequests, resources: Resources, number: int
 ) -> None:
@@ -126,38 +114,18 @@ async def test_wrong_credentials_always_cost_one_verification(
     assert hashed_password.startswith("$argon2id$")
 
 
-# Normalising this takes quadratic time, which would stop the whole service.
-TOO_LONG = "e" + "\u0301" * 100_000
-
-
-@pytest.fixture
-def only_short_passwords_are_normalised(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    lengths = []
-
-    def observe(password: str) -> str:
-        lengths.append(len(password))
-        return password
-
-    monkeypatch.setattr(passwords, "normalise", observe)
-    yield
-    assert max(lengths, default=0) <= passwords.MAX_TYPED_LENGTH
-
-
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
         (USERS, {"email": "bob@example.com", "password": TOO_LONG}, 422),
         (f"{ME}/password", {"current_password": TOO_LONG, "new_password": NEW_PASSWORD}, 403),
         (f"{ME}/password", {"current_password": PASSWORD, "new_password": TOO_LONG}, 422),
-        (f"{AUTH}/password-reset", {"new_password": TOO_LONG}, 422),
     ],
 )
 @pytest.mark.usefixtures("only_short_passwords_are_normalised")
 async def test_too_long_password_is_rejected_before_it_is_normalised(
-    ada: UserClient, mailbox: Mailbox, path: str, body: dict[str, str], status: int
+    ada: UserClient, path: str, body: dict[str, str], status: int
 ) -> None:
-    if path == f"{AUTH}/password-reset":
-        body = {**body, "token": await token_for(ada, mailbox, ada.email, "password-reset")}
     assert (await ada.post(path, json=body)).status_code == status
 
 

@@ -9,35 +9,10 @@ from sqlalchemy import delete, func, select, update
 from app.crud.user import lock_active_superusers
 from app.db.session import Database
 from app.models.user import User
-from tests.support import (
-    AUTH,
-    ME,
-    USERS,
-    Mailbox,
-    UserClient,
-    assert_problem,
-    client_of,
-    request_refresh,
-    token_in,
-)
+from tests.support import AUTH, ME, USERS, UserClient, assert_problem, client_of, request_refresh
 
 # After this time, a request has been authenticated and waits for a lock that the test holds.
 WAITS_SECONDS = 0.1
-
-
-async def test_address_changed_during_its_verification_is_unverified(
-    ada: UserClient, mailbox: Mailbox
-) -> None:
-    for number in range(1, 6):
-        token = token_in((await mailbox.wait_for(number))[-1])
-        email = f"ada{number}@example.com"
-        changed, _ = await asyncio.gather(
-            ada.patch(ME, json={"email": email}),
-            ada.post(f"{AUTH}/verify-email", json={"token": token}),
-        )
-        assert changed.status_code == 200
-        me = (await ada.get(ME)).json()
-        assert (me["email"], me["is_verified"]) == (email, False)
 
 
 async def test_concurrent_changes_and_deletions_of_a_user_end_with_its_deletion(

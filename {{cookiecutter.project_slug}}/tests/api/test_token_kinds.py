@@ -5,16 +5,8 @@ from itertools import permutations
 import httpx2
 import pytest
 
-from tests.support import (
-    AUTH,
-    ME,
-    NEW_PASSWORD,
-    Mailbox,
-    UserClient,
-    request_refresh,
-    token_for,
-    token_in,
-)
+from tests.mailbox import Mailbox, token_for, token_in
+from tests.support import AUTH, ME, NEW_PASSWORD, UserClient, request_refresh
 
 PROBLEMS = {
     "access": "/problems/not-authenticated",

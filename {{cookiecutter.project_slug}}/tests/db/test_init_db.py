@@ -13,7 +13,7 @@ from app.manage import create_first_superuser
 from app.models.user import User
 from app.services import user_service
 from app.services.user_service import UserService
-from tests.support import PASSWORD, Mailbox
+from tests.support import PASSWORD
 
 FIRST = {
     "environment": "development",
@@ -27,9 +27,7 @@ def settings_values() -> dict[str, Any]:
     return FIRST
 
 
-async def test_superuser_is_created_once(
-    settings: Settings, database: Database, mailbox: Mailbox
-) -> None:
+async def test_superuser_is_created_once(settings: Settings, database: Database) -> None:
     assert await create_first_superuser(settings)
     assert not await create_first_superuser(settings)
     async with database.read_session() as reader:
@@ -37,7 +35,6 @@ async def test_superuser_is_created_once(
     assert user.email == "root@example.com"
     assert user.is_superuser
     assert user.is_verified
-    assert mailbox.messages == []
 
 
 @pytest.mark.usefixtures("database")
@@ -74,7 +71,6 @@ async def test_address_of_an_account_without_rights_is_rejected(
         ({}, "are needed"),
         (FIRST | {"first_superuser_password": None}, "are needed"),
         (FIRST | {"first_superuser_password": "short"}, "FIRST_SUPERUSER_PASSWORD: .*12 to 128"),
-        (FIRST | {"first_superuser_password": "password1234"}, "PASSWORD: is too common"),
         (FIRST | {"first_superuser_password": "x\n" + PASSWORD}, "PASSWORD: .*control characters"),
     ],
 )

@@ -10,7 +10,7 @@ from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.models.user import User
 from app.services.account_mail import AccountMailer, Outbox
-from tests.support import Mailbox
+from tests.mailbox import Mailbox
 
 
 @pytest.fixture

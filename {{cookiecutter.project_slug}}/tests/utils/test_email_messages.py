@@ -8,7 +8,7 @@ from aiosmtpd.smtp import SMTP
 
 from app.core.config import Settings
 from app.utils.email import Mail, Mailer
-from tests.support import Mailbox
+from tests.mailbox import Mailbox
 from tests.utils.smtp import MAIL, changed, deliver, running_server
 
 

@@ -10,7 +10,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from app.core.config import Settings
 from app.utils.email import Mail, Mailer
-from tests.support import Mailbox
+from tests.mailbox import Mailbox
 from tests.utils.smtp import MAIL, changed, deliver, levels, running_server
 
 

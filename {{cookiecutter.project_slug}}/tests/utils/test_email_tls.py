@@ -11,7 +11,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from app.core.config import Settings
 from app.utils.email import Mailer
-from tests.support import Mailbox
+from tests.mailbox import Mailbox
 from tests.utils.smtp import changed, deliver, levels, running_server
 
 

@@ -18,9 +18,7 @@ router = APIRouter(
 )
 
 
-@router.post(
-    "/verify-email/request", status_code=status.HTTP_202_ACCEPTED, response_class=Response
-)
+@router.post("/verify-email/request", status_code=status.HTTP_202_ACCEPTED, response_class=Response)
 async def request_email_verification(body: EmailRequest, outbox: OutboxDep) -> None:
     """Request a verification mail.
 

@@ -1,0 +1,40 @@
+"""The list of one's sessions, in which each can be revoked."""
+
+from fastapi import FastAPI
+
+from tests.support import ME, UserClient, assert_problem, client_of
+
+
+async def test_sessions_are_listed_newest_first_with_their_devices(
+    app: FastAPI, ada: UserClient
+) -> None:
+    long_name = "old phone " + "x" * 400
+    async with client_of(app, "192.0.2.1") as phone:
+        phone.user = ada.user
+        phone.headers["User-Agent"] = long_name
+        await phone.sign_in()
+    newest, oldest = (await ada.get(f"{ME}/sessions")).json()
+    assert newest.keys() == oldest.keys() == {
+        "id", "created_at", "last_used_at", "user_agent", "ip_address", "current"
+    }  # fmt: skip
+    assert (newest["user_agent"], newest["ip_address"]) == (long_name[:400], "192.0.2.1")
+    assert oldest["ip_address"] == "127.0.0.1"
+    assert (newest["current"], oldest["current"]) == (False, True)
+
+
+async def test_session_is_revoked_by_id_and_only_once(
+    ada: UserClient, ada_elsewhere: UserClient
+) -> None:
+    elsewhere, here = (await ada.get(f"{ME}/sessions")).json()
+    path = f"{ME}/sessions/{elsewhere['id']}"
+    assert (await ada.delete(path)).status_code == 204
+    assert not await ada_elsewhere.is_signed_in()
+    assert not await ada_elsewhere.can_refresh()
+    assert (await ada.get(f"{ME}/sessions")).json() == [here]
+    assert_problem(await ada.delete(path), 404, "not-found")
+
+
+async def test_session_of_another_user_is_not_found(ada: UserClient, root: UserClient) -> None:
+    (session,) = (await ada.get(f"{ME}/sessions")).json()
+    assert_problem(await root.delete(f"{ME}/sessions/{session['id']}"), 404, "not-found")
+    assert await ada.is_signed_in()
