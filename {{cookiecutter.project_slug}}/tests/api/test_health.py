@@ -49,7 +49,7 @@ async def test_service_is_unready_when_the_database_is_slow(
     """Here the pool has no connection left, and tests wait 30 s for one."""
     async with AsyncExitStack() as sessions:
         for _ in range(resources.settings.database_pool_size):
-            session = await sessions.enter_async_context(resources.database.read_session())
+            session = await sessions.enter_async_context(resources.database.session())
             await session.execute(select(1))
         started = time.monotonic()
         response = await client.get("/readyz")
