@@ -259,9 +259,9 @@ async def token_for(client: httpx2.AsyncClient, mailbox: Mailbox, email: str, pa
 
 
 def without_request_id(response: httpx2.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Status, headers and body of a response, to be compared with those of another one."""
+    """Return status, headers and body of a response, to compare them with those of another one."""
     headers = {name: value for name, value in response.headers.items() if name != "x-request-id"}
-    body = {**(response.json() or {}), "request_id": ""}
+    body = {**(response.json() if response.content else {}), "request_id": ""}
     return response.status_code, headers, body
 
 

@@ -166,17 +166,15 @@ async def test_dead_smtp_server_delays_no_request_and_is_logged(
     resources: Resources,
     settings: Settings,
     mail_log: list[tuple[str, dict[str, Any]]],
-    monkeypatch: pytest.MonkeyPatch,
     accepts: bool,
 ) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if accepts:
             server.listen()
-            monkeypatch.setattr(email, "SHUTDOWN_GRACE_SECONDS", 0.05)
         values = settings.model_dump() | {"smtp_port": server.getsockname()[1]}
         await resources.mailer.close()
-        resources.mailer = Mailer(TestSettings(**values), retry_delays=(0,))
+        resources.mailer = Mailer(TestSettings(**values), retry_delays=(0,), shutdown_grace=0.05)
         # The client of the test waits for background tasks, too.
         async with asyncio.timeout(2):
             response = await ada.post(
