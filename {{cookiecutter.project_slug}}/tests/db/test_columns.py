@@ -1,4 +1,4 @@
-"""What the columns of the models accept and return."""
+"""Values that the columns of the models accept and return."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

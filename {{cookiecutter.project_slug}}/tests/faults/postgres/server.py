@@ -17,7 +17,7 @@ from app.core.config import Settings
 from app.db.local_postgres import Cluster
 from tests.support import AUTH, ME, PASSWORD, USERS, UserClient, assert_problem
 
-# How soon clients are told that the service is unavailable. Logins and sign-ups may have to wait for
+# How soon clients learn that the service is unavailable. Logins and sign-ups may have to wait for
 # a slot of the password hasher too. With other tests running, the machine isn't this service's
 # alone; `poe faults` runs these tests by themselves.
 MAX_SECONDS = 10 if "PYTEST_XDIST_WORKER" in os.environ else 2
