@@ -58,9 +58,9 @@ COMMANDS = {
     "pictures": [["-m", "tools.pictures"]],
 }
 
-# The variables of pip and uv that only say how to reach the package index and the cache. All others
-# (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would install elsewhere, or something else. The service's
-# scripts/setup_environment.py has the same ones; a test compares them.
+# Of the variables that steer pip and uv, those that say how an index is reached and where
+# the cache is. All others (PIP_TARGET, UV_PROJECT_ENVIRONMENT, ...) would install elsewhere
+# or something else.
 INSTALLER_VARIABLES = re.compile(
     "(PIP|UV)_.*(CACHE|CERT|CONFIG|CREDENTIALS|EXCLUDE_NEWER|FIND_LINKS|HOST|HTTP|INDEX|KEYRING"
     "|LINK_MODE|OFFLINE|PROXY|RETRIES|TIMEOUT|TLS).*"

@@ -228,7 +228,7 @@ def set_up(script: str) -> None:
 
 
 def is_cruft_comparison(answers: Mapping[str, object]) -> bool:
-    """Tell whether `cruft update` or `cruft diff` renders only to compare.
+    """Return whether `cruft update` or `cruft diff` renders only to compare.
 
     They render in a new temporary folder, `cruft create` where its user wants the project.
     """

@@ -205,7 +205,7 @@ def name_character(character: str) -> str:
 
 
 def is_forbidden(character: str) -> bool:
-    """Tell whether this is a control or invisible character, or one that no file can hold."""
+    """Return whether this is a control or invisible character, or one that no file can hold."""
     category = unicodedata.category(character)
     if category == "Cf":  # for example text direction overrides and the byte order mark
         return character not in JOINERS

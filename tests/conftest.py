@@ -1,6 +1,6 @@
-"""What the template's tests share: answers as data, and services generated from them.
+"""Combinations of answers as data, and fixtures that generate services from them.
 
-A combination of answers is generated once in each test process and only read by the tests.
+Each test process generates a combination once, and its tests only read the result.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from dev import ROOT, clean_environment
 from hooks.pre_gen_project import CHOICES
 from tests.support import as_administrator
 
-# Under nohup, or in the background of a shell, this process ignores signals, and so would all that it
-# starts, also what tests interrupt. With a handler, only this one does.
+# Under nohup, or in the background of a shell, a process ignores these signals, and so do its
+# children, which tests want to interrupt. A handler does nothing either, but isn't inherited.
 for name in ("SIGINT", "SIGHUP"):  # Windows has no SIGHUP
     number = getattr(signal, name, signal.SIGINT)
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
 
-# Bytecode of what tests import from the template would be copied to every service.
+# Cookiecutter would copy bytecode of the modules that tests import from the template.
 sys.dont_write_bytecode = True
 
-# For each of the two ways to give answers. The long run looks for new examples each time.
+# The examples of each property test. The long run looks for new ones each time.
 settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None, database=None)
 settings.register_profile("long", max_examples=2_500, deadline=None, database=None)
 settings.load_profile("ci")
@@ -44,25 +44,25 @@ Answers = dict[str, str | bool]
 DATABASES = CHOICES["database"]
 LICENSES = CHOICES["license"]
 
-# All answers that change what is generated, in every combination. The others, BOOLEANS, say
-# what happens afterwards; test_generated_service.py has those.
+# Every combination of the answers that change files. The others, BOOLEANS, change only the steps
+# after generation, which test_generated_service.py covers.
 COMBINATIONS: dict[str, Answers] = {
     "-".join(values): {**dict(zip(CHOICES, values, strict=True))}
     for values in itertools.product(*CHOICES.values())
 }
-# What would break out of strings, comments and pages, and is an ordinary answer nevertheless.
+# Valid answers with characters that could break out of strings, comments and web pages.
 AWKWARD: Answers = {
     "project_name": """O'B "x" ''\' \"\"\" `id` “‘« \\ </title><script>alert(1)</script> &amp; {x} 🚀 שלום""",
     "project_description": """'\\" \\u0041 \"\"\" ''\' %s {x} $(id) --> </script><script>alert(2)</script> &amp; 👩‍👩‍👧 مرحبا""",
     "author_name": """Zoë "Ω" O'Brien \\ <script>alert(3)</script> &amp; {x} 🚀 שלום""",
 }
-# The services that are really set up: every database, and both ways to install packages.
+# The services that every run sets up: each database, and both installers.
 SCENARIOS: dict[str, Answers] = {
     "sqlite-uv": {"database": "sqlite", "uv": True},
     "postgresql-uv": {"database": "postgresql", "uv": True},
     "sqlite-pip": {"database": "sqlite", "uv": False, "project_slug": "my_service", **AWKWARD},
 }
-# In the long run: every pair of values of any two answers. These are set up and tested.
+# The services that the long run sets up and tests: every pair of values of any two answers.
 PAIRS: dict[str, Answers] = {
     f"{database}-{license_}-{'uv' if uv else 'pip'}-{'git' if init_git else 'nogit'}": {
         "database": database,
@@ -75,7 +75,7 @@ PAIRS: dict[str, Answers] = {
     for second, license_ in enumerate(LICENSES)
     for uv, init_git in [((first + second) % 2 == 0, (first + second // 2) % 2 == 0)]
 }
-# The pairs with "no set-up", which need no long run.
+# The pairs without a set-up, which are cheap enough for every run.
 NOT_SET_UP: dict[str, Answers] = {
     f"{DATABASES[number % 2]}-{license_}-{'git' if number // 2 % 2 == 0 else 'nogit'}": {
         "database": DATABASES[number % 2],
@@ -92,19 +92,19 @@ COPIED = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["_copy_with
 
 
 def is_copied(name: str) -> bool:
-    """Tell whether cookiecutter copies a file as it stands, for speed or for its braces."""
+    """Return whether cookiecutter copies a file without rendering it."""
     return any(name == path or name.startswith(f"{path}/") for path in COPIED)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # pytest-cookies takes a path relative to where pytest was started.
+    # By default, pytest-cookies uses the folder in which pytest was started.
     config.option.template = str(ROOT)
 
 
-class SchedulingByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
-    """Give all tests of one generated service to the same process.
+class SchedulingByService(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Run all tests of one generated service in the same process.
 
-    What `--dist=loadgroup` is for, which pytest-xdist 3.8 can't do with pytest 9.2.
+    `--dist=loadgroup` would do that, but fails in pytest-xdist 3.8 with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -118,10 +118,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.fixture(scope="session", autouse=True)
 def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the settings of whoever runs the tests out of them, and the tests out of those.
+    """Isolate the tests and the settings of the user who runs them from each other.
 
-    The way to the package index and the caches of packages stay: filling those again, once in
-    each process, would be most of the time of a set-up.
+    Only the access to the package index and the package caches stay. Filling the caches again in
+    each process would take most of the time of a set-up.
     """
     home = tmp_path_factory.mktemp("home")
     config = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
@@ -131,7 +131,7 @@ def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "UV_CONFIG_FILE": config / "uv" / "uv.toml",
     }
     kept = {name: path for name, path in files.items() if path.exists()}
-    if os.name != "nt":  # there, they are not below HOME
+    if os.name != "nt":  # Windows keeps caches outside HOME
         pip_cache = Path.home() / "Library/Caches" if sys.platform == "darwin" else cache
         kept |= {"PIP_CACHE_DIR": pip_cache / "pip", "UV_CACHE_DIR": cache / "uv"}
     with pytest.MonkeyPatch.context() as patch:
@@ -153,18 +153,18 @@ def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 MB, which is ours."""
+    """Mount a disk of 64 MB for the test."""
     if sys.platform != "linux":
-        pytest.skip("disks are made with Linux's means")
+        pytest.skip("only Linux has tmpfs")
     folder = tmp_path / "disk"
     folder.mkdir()
     options = f"size=64m,mode=700,uid={os.getuid()},gid={os.getgid()}"
     try:
         as_administrator("mount", "-t", "tmpfs", "-o", options, "none", str(folder))
     except (OSError, subprocess.CalledProcessError):
-        if "GITHUB_ACTIONS" in os.environ:  # its user may do this, so nothing is left out there
+        if "GITHUB_ACTIONS" in os.environ:  # there, the user may mount disks, so don't skip
             raise
-        pytest.skip("only an administrator can make a disk")
+        pytest.skip("only an administrator can mount a disk")
     yield folder
     as_administrator("umount", str(folder))
 
@@ -174,7 +174,7 @@ Bake = Callable[[Answers], Path]
 
 @pytest.fixture(scope="session")
 def bake_result(cookies_session: Cookies) -> Callable[[Answers], Result]:
-    """Generate only the files; the result also tells of a refusal."""
+    """Generate only the files. The result also reports rejected answers."""
 
     def bake_result(answers: Answers) -> Result:
         return cookies_session.bake(extra_context={**ONLY_FILES, **answers})
@@ -184,7 +184,7 @@ def bake_result(cookies_session: Cookies) -> Callable[[Answers], Result]:
 
 @pytest.fixture(scope="session")
 def bake(bake_result: Callable[[Answers], Result]) -> Bake:
-    """Generate only the files, once for the same answers: read them, don't change them."""
+    """Generate only the files, once for the same answers. Tests must not change them."""
     projects: dict[tuple[tuple[str, str | bool], ...], Path] = {}
 
     def bake(answers: Answers) -> Path:
@@ -210,5 +210,5 @@ def answers(combination: str) -> Answers:
 
 @pytest.fixture(scope="session")
 def project(bake: Bake, answers: Answers) -> Path:
-    """A generated service, for every combination of answers."""
+    """Generate a service for every combination of answers."""
     return bake(answers)

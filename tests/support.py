@@ -1,4 +1,4 @@
-"""Programs that tests run, repositories of the template to run them on, and what files hold."""
+"""Helpers that run programs, copy this checkout to repositories, and parse files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dev import ROOT
 
 
 def run(*command: str, cwd: Path) -> str:
-    """Run a command, not in a terminal; give its output, and fail with it."""
+    """Run a command without a terminal and return its output. Fails with the output."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -32,7 +32,7 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def as_administrator(*command: str) -> None:
-    """Run a command with the rights to mount disks, if whoever runs the tests has them."""
+    """Run a command with the right to mount disks, if the user has it."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     subprocess.run([*sudo, *command], check=True, capture_output=True)
 
@@ -47,7 +47,7 @@ def commit(folder: Path, message: str) -> None:
 
 
 def copy_checkout(repository: Path) -> None:
-    """Replace the files of a repository by those of this checkout, committed or not."""
+    """Replace the files of a repository with those of this checkout, committed or not."""
     for name in git(repository, "ls-files", "-z").split("\0")[:-1]:
         (repository / name).unlink()
     listed = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
@@ -58,7 +58,7 @@ def copy_checkout(repository: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but git's own."""
+    """Read all files of a folder except those of git."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -66,17 +66,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-# Of Docker's instructions, those that a service may need.
+# The instructions of a Dockerfile that a service may need.
 DOCKER = {
     *("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"),
     *("RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
 }
-# Their forms are not described by a grammar that a parser could know.
+# Files without a grammar that could be checked.
 PROSE = {"", ".css", ".html", ".mako", ".md", ".txt"}
 
 
 def parse(path: Path) -> None:
-    """Fail when a file is none of what its name says, or when nobody has said what that is."""
+    """Fail if the content of a file doesn't fit its name, or if its type is unknown."""
     text = path.read_bytes().decode("utf-8")
     if path.name.startswith(("Dockerfile", "Containerfile")):
         parse_dockerfile(text)
@@ -99,7 +99,7 @@ def parse(path: Path) -> None:
             for line in text.splitlines():
                 assert not line or line.startswith("#") or line.partition("=")[0].isidentifier()
         case suffix:
-            assert suffix in PROSE, f"{path}: how is it parsed?"
+            assert suffix in PROSE, f"{path}: add a parser for this type of file"
 
 
 def parse_dockerfile(text: str) -> None:

@@ -1,4 +1,4 @@
-"""dev.py sets itself up, and lets nothing of other environments in."""
+"""dev.py creates its own environment, and ignores any other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import dev
 
 @pytest.fixture
 def requirements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Point dev.py to another folder; give its requirements.txt, which is empty."""
+    """Point dev.py to a new folder, and return the empty requirements.txt there."""
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("")
     monkeypatch.setattr(dev, "REQUIREMENTS", requirements)
@@ -23,7 +23,7 @@ def requirements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return requirements
 
 
-def test_foreign_settings_are_dropped_and_the_way_to_an_index_is_kept(
+def test_environment_keeps_only_the_variables_that_reach_an_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     foreign = ["VIRTUAL_ENV", "PYTHONPATH", "PIP_TARGET", "PIP_USER", "UV_PROJECT_ENVIRONMENT"]
@@ -38,7 +38,7 @@ def test_foreign_settings_are_dropped_and_the_way_to_an_index_is_kept(
     assert environment["PATH"].startswith(str(dev.BIN))
 
 
-def test_old_python_is_told_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_python_exits_with_the_required_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 1))
 
     with pytest.raises(
@@ -48,7 +48,9 @@ def test_old_python_is_told_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 2), (["tset"], 2), (["--help"], 0)])
-def test_usage(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_lists_every_command(
+    arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert dev.main(arguments) == code
 
     shown = capsys.readouterr().out
@@ -76,7 +78,7 @@ def test_environment_is_made_once_for_the_same_requirements(
 def test_environment_is_made_without_ensurepip(
     monkeypatch: pytest.MonkeyPatch, requirements: Path
 ) -> None:
-    """As on Debian without python3-venv: the pip that runs installs into the new environment."""
+    """Debian without python3-venv has a pip that can install into another environment."""
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,
@@ -90,7 +92,7 @@ def test_environment_is_made_without_ensurepip(
     assert not list(dev.VENV.rglob("site-packages/pip"))
 
 
-def test_an_environment_of_somebody_else_is_left_alone(
+def test_link_to_another_environment_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
@@ -103,8 +105,8 @@ def test_an_environment_of_somebody_else_is_left_alone(
         dev.make_environment()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there, caches are not below HOME")
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps caches outside HOME")
 @pytest.mark.parametrize("name", ["PIP_CACHE_DIR", "UV_CACHE_DIR"])
-def test_processes_of_the_tests_share_a_cache(name: str) -> None:
-    """Each of them has a HOME of its own."""
+def test_cache_is_outside_the_home_of_a_test_process(name: str) -> None:
+    """All test processes share it, although each has its own HOME."""
     assert not Path(os.environ[name]).is_relative_to(os.environ["HOME"])

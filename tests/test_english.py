@@ -36,6 +36,7 @@ def test_rule_rejects_its_bad_example_and_accepts_its_good_one(rule: Rule) -> No
         "The service refuses to start with a weak secret.",
         "curl: (7) connection refused",
         "The old server refuses new connections.",
+        "The server can't be told to wait, and the note tells the user so.",
         "Clients can tell problems apart, and the output tells you which one it was.",
         "The second one waits for the first one's transaction.",
         "It turns `/readyz` to 503. This turns off the limit.",

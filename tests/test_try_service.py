@@ -1,4 +1,4 @@
-"""`dev.py try` chooses a new folder, and leaves it to the hook to refuse answers."""
+"""`dev.py try` chooses a new folder, and leaves the checks of answers to the hook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return output
 
 
-def test_slug_is_that_of_the_answers_or_the_next_that_is_free(output: Path) -> None:
+def test_slug_gets_a_number_if_its_folder_exists(output: Path) -> None:
     for expected in ("shop", "shop-2", "shop-3"):
         assert try_service.free_slug({"project_name": "Shop"}) == expected
         (output / expected).mkdir(parents=True)
@@ -26,7 +26,7 @@ def test_slug_is_that_of_the_answers_or_the_next_that_is_free(output: Path) -> N
     assert try_service.free_slug({}) == "my_service"
 
 
-def test_service_is_generated_in_the_folder(output: Path) -> None:
+def test_service_is_generated_without_a_repository(output: Path) -> None:
     (output / "my_service").mkdir(parents=True)
 
     project = try_service.generate({"setup_environment": "no"})
@@ -37,7 +37,7 @@ def test_service_is_generated_in_the_folder(output: Path) -> None:
 
 
 @pytest.mark.parametrize("slug", ["../x", "", "CON", "Shop"])
-def test_slug_that_was_given_is_refused(
+def test_invalid_slug_is_rejected_as_given(
     output: Path, slug: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     output.mkdir()
@@ -51,7 +51,7 @@ def test_slug_that_was_given_is_refused(
 
 
 @pytest.mark.parametrize("name", ["colour", "_template", "__given_slug", ""])
-def test_unknown_answer_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_answer_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["try", f"{name}=x"])
     with pytest.raises(SystemExit, match=f"there is no answer called '{name}'"):
         try_service.main()

@@ -100,7 +100,9 @@ RULES = [
         good="Unknown fields are rejected.",
     ),
     Rule(
-        r"\btold\b(?! apart)|\btell whether\b|\btells\b(?! (?:you|them|it|\w+ apart)\b)",
+        # Programs are told to do something, and a message tells the user something.
+        r"\btold\b(?! (?:apart|to)\b)|\btell whether\b"
+        r"|\btells\b(?! (?:you|them|it|the user|\w+ apart)\b)",
         "is reported, says, shows, returns whether",
         bad="All problems are told at once, and the log tells why.",
         good="All problems are reported at once, and the log says why.",

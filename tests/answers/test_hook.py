@@ -97,7 +97,7 @@ def test_good_answers_are_accepted_silently(tmp_path: Path) -> None:
     assert (tmp_path / "x" / hook.MARKER).read_text() == hook.MARKER_TEXT
 
 
-def test_module_beside_the_hook_is_not_imported(tmp_path: Path) -> None:
+def test_module_next_to_the_hook_is_not_imported(tmp_path: Path) -> None:
     """Cookiecutter runs the hook in a folder that all users share."""
     (tmp_path / "json.py").write_text("raise SystemExit('imported')")
     assert run(render(resolve()), tmp_path / "x").stderr == b""

@@ -13,7 +13,7 @@ import pytest
 
 from tests.setup.toybox import Service, linux, posix, python_that_hangs, requirements
 
-# What hangs, and the step in which it does.
+# The program that hangs, and the step in which it does.
 HANGS = {"UV": 2, "index": 3, "ALEMBIC": 4, "INIT_DB": 5, "SERVER": 6}
 HANGS_WITH_PIP = {"VENV": 2, "ENSUREPIP": 3, "index": 3}
 

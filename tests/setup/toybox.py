@@ -317,7 +317,7 @@ class Service:
         return process
 
     def is_hanging(self) -> bool:
-        """Tell whether the process of the toy that hangs still runs."""
+        """Return whether the process of the toy that hangs still runs."""
         if not self.mark.exists() or not self.mark.read_text():
             return False
         try:

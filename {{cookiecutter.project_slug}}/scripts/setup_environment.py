@@ -48,7 +48,7 @@ LOG = VAR / "setup.log"
 SECONDS_TO_START = 30
 SECONDS_TO_STOP = 10
 
-# Patterns in the output of a failed command, and their causes.
+# The meaning of patterns in the output of a failed command.
 CAUSES = {
     r"no space left|disk is full|disk quota exceeded": "The disk is full.",
     r"no module named '?(ensurepip|venv)\b": (
@@ -72,7 +72,7 @@ INSTALLER_VARIABLES = re.compile(
 
 
 class SetupError(Exception):
-    """A step failed, for the reason in the message."""
+    """A step failed; the message says why."""
 
 
 # --- The steps. Each returns False if there was nothing to do. ---
@@ -243,7 +243,7 @@ def shadowing_variables() -> list[str]:
     return sorted(name for name in os.environ if name.upper() in settings)
 
 
-# --- Messages ---
+# --- Output ---
 
 
 def open_privately(path: str, flags: int) -> int:
@@ -261,7 +261,7 @@ def read(output: IO[bytes]) -> str:
 
 
 def explain(output: IO[bytes], summary: str) -> str:
-    """Return the cause, or the summary if it is unknown, and the lines that say most about it."""
+    """Return the cause, or the summary if it is unknown, and the lines that tell most about it."""
     text = read(output)
     known = (cause for pattern, cause in CAUSES.items() if re.search(pattern, text, re.IGNORECASE))
     lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The service as a process of its own, as it runs in production."""
+"""Run the service as a process, as it runs in production."""
 
 import os
 import socket
@@ -40,7 +40,7 @@ class Service:
 
 
 def environment(url: URL, **settings: str) -> dict[str, str]:
-    """The environment of a process that uses this database.
+    """Return the environment of a process that uses this database.
 
     Coverage is not measured there: it would make the service several times slower.
     """

@@ -16,6 +16,8 @@ import httpx2
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from alembic import command
 from alembic.config import Config
+from fastapi import FastAPI
+from fastapi.middleware import Middleware
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import URL, Connection, event
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +26,7 @@ from app.core.config import ROOT, Settings
 from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.db.engine import make_migration_engine
 from app.db.session import Database
+from app.http.middleware import RequestMiddleware
 
 AUTH = "/api/v1/auth"
 USERS = "/api/v1/users"
@@ -32,6 +35,27 @@ ME = f"{USERS}/me"
 # No word in it that a service might have as its name: some tests run the service as a process.
 PASSWORD = "kv7 Mz2 qR9 tX4 wB6"
 NEW_PASSWORD = "another long passphrase"
+
+
+def assert_problem(response: httpx2.Response, status: int, problem: str) -> dict[str, Any]:
+    """Check that *response* is these problem details, and return them."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["type"] == f"/problems/{problem}"
+    assert body["status"] == status
+    assert body["instance"] == response.request.url.path
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def set_limits(app: FastAPI, **limits: float) -> None:
+    """Use other limits of requests than the service's own, until the end of the test."""
+    for number, (middleware, _, options) in enumerate(app.user_middleware):
+        if middleware is RequestMiddleware:
+            app.user_middleware[number] = Middleware(middleware, **(options | limits))
 
 
 async def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:

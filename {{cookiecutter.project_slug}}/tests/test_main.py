@@ -1,18 +1,70 @@
+"""The ways into the application: `app.application`, `app.main` and `python -m app`."""
+
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
+import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
-from app.core.config import ROOT
+from app import __main__ as python_m_app
+from app.core.config import ROOT, Settings
 
 
-def test_importing_create_app_reads_no_settings() -> None:
+def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_create_app_is_importable_without_settings() -> None:
     code = "import app.application, app.core.config as c; assert not c.get_settings.cache_info().misses"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert run(code).returncode == 0
+
+
+def test_app_main_has_the_application() -> None:
+    done = run("from app.main import app; print(app.title)", ENVIRONMENT="development")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_workers_with_bad_settings_are_not_restarted() -> None:
+    done = run("import app.main", ENVIRONMENT="production", SECRET_KEY="short")
+    assert done.returncode == 3
+    assert "SECRET_KEY: is too short" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("settings_values", [{"port": 8123, "web_concurrency": 3}])
+def test_settings_reach_the_server(
+    settings: Settings, settings_values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: given.update(options, app=app))
+    monkeypatch.setattr(python_m_app, "get_settings", lambda: settings)
+    monkeypatch.setattr(python_m_app, "configure_logging", lambda *_: None)
+    python_m_app.main()
+    assert given == {
+        "app": "app.main:app",
+        "host": "127.0.0.1",
+        "port": 8123,
+        "workers": 3,
+        "http": "app.http.protocol:LimitedProtocol",
+        "proxy_headers": False,
+        "timeout_graceful_shutdown": settings.shutdown_timeout,
+        "log_config": None,
+    }
 
 
 def dependencies(dependant: Dependant) -> Iterator[Dependant]:
@@ -22,7 +74,7 @@ def dependencies(dependant: Dependant) -> Iterator[Dependant]:
 
 
 def test_dependencies_stay_on_the_event_loop(app: FastAPI) -> None:
-    """FastAPI runs plain functions in threads, which takes longer than what most of them do."""
+    """FastAPI runs plain functions in threads, which takes longer than most of them do."""
     dependants = [getattr(route, "dependant", None) for route in iter_route_contexts(app.routes)]
     calls = {
         found.call for dependant in dependants if dependant for found in dependencies(dependant)

@@ -1,20 +1,19 @@
-"""The command line of administration, on the database of the tests."""
+"""`python -m app.manage`, on the database of the tests."""
 
 import io
 from typing import Any
 
-import httpx2
 import pytest
-from sqlalchemy import select
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.concurrency import run_in_threadpool
 
 from app import manage
 from app.core.config import Settings
 from app.db.session import Database
 from app.models.user import User
-from tests.support import PASSWORD, TestSettings, bearer, log_in
-
-NEW_PASSWORD = "another good passphrase"
+from tests.support import ME, NEW_PASSWORD, PASSWORD, USERS, TestSettings, UserClient, client_of
 
 
 class Terminal(io.StringIO):
@@ -34,41 +33,41 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-async def test_create_superuser(
-    run: Any, client: httpx2.AsyncClient, database: Database, capsys: pytest.CaptureFixture[str]
+async def test_created_superuser_can_sign_in_once_created(
+    run: Any, app: FastAPI, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("create-superuser", "Root@Example.com") == 0
     assert capsys.readouterr().out == "root@example.com is a superuser now.\n"
-    tokens = await log_in(client, "root@example.com", NEW_PASSWORD)
-    assert (await client.get("/api/v1/users", headers=bearer(tokens))).status_code == 200
+    async with client_of(app) as root:
+        root.user = {"email": "root@example.com"}
+        await root.sign_in(NEW_PASSWORD)
+        assert (await root.get(USERS)).status_code == 200
     assert await run("create-superuser", "root@example.com") == 1
     assert "exists" in capsys.readouterr().err
-    async with database.read_session() as session:
-        assert len(list(await session.scalars(select(User)))) == 1
+    async with database.read_session() as reader:
+        assert await reader.scalar(select(func.count()).select_from(User)) == 1
 
 
-async def test_make_superuser(
-    run: Any, user_headers: dict[str, str], client: httpx2.AsyncClient
+async def test_existing_account_becomes_a_superuser_only_by_its_own_command(
+    run: Any, ada: UserClient
 ) -> None:
-    assert await run("create-superuser", "ada@example.com") == 1
-    assert (await client.get("/api/v1/users", headers=user_headers)).status_code == 403
+    assert await run("create-superuser", ada.email) == 1
+    assert (await ada.get(USERS)).status_code == 403
     assert await run("make-superuser", "Ada@Example.com") == 0
-    assert (await client.get("/api/v1/users", headers=user_headers)).status_code == 200
+    assert (await ada.get(USERS)).status_code == 200
     assert await run("make-superuser", "nobody@example.com") == 1
     assert await run("make-superuser", "nobody") == 1
 
 
-async def test_reset_password(
+async def test_reset_password_revokes_sessions_and_shows_no_password(
     run: Any,
-    client: httpx2.AsyncClient,
-    user: dict[str, Any],
+    ada: UserClient,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    headers = bearer(await log_in(client, user["email"]))
-    assert await run("reset-password", user["email"]) == 0
-    assert (await client.get("/api/v1/users/me", headers=headers)).status_code == 401
-    await log_in(client, user["email"], NEW_PASSWORD)
+    assert await run("reset-password", ada.email) == 0
+    assert (await ada.get(ME)).status_code == 401
+    await ada.sign_in(NEW_PASSWORD)
     output = capsys.readouterr()
     assert NEW_PASSWORD not in output.out + output.err + caplog.text
 
@@ -82,8 +81,8 @@ async def test_reset_password(
         ("ada@example.com", "password1234", "password: is too common\n"),
     ],
 )
-@pytest.mark.usefixtures("user")
-async def test_refusals(
+@pytest.mark.usefixtures("ada")
+async def test_error_that_the_user_can_fix_is_one_line(
     run: Any, email: str, password: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("reset-password", email, password=password) == 1
@@ -93,17 +92,25 @@ async def test_refusals(
     assert output.out == ""
 
 
-async def test_database_that_is_away(
+async def test_unreachable_database_is_reported_without_its_address(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    away = "postgresql://user:secret-password@127.0.0.1:9/app"
-    values = settings.model_dump() | {"database_url": away}
+    unreachable = "postgresql://user:secret-password@127.0.0.1:9/app"
+    values = settings.model_dump() | {"database_url": unreachable}
     monkeypatch.setattr(manage, "get_settings", lambda: TestSettings(**values))
     assert await run_in_threadpool(manage.main, ["clean-up"]) == 1
-    assert "Try again" in capsys.readouterr().err
+    output = capsys.readouterr().err
+    assert "Try again" in output
+    assert "secret-password" not in output
 
 
-async def test_clean_up(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exhausted_pool_is_explained() -> None:
+    assert "Try again" in manage.explain(PoolTimeoutError())[""]
+
+
+async def test_clean_up_reports_what_it_deleted(
+    run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await run("clean-up") == 0
     expected = "Deleted 0 finished sessions and 0 expired refresh tokens.\n"
     assert capsys.readouterr().out == expected
@@ -122,7 +129,7 @@ def test_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     ("answers", "status"),
     [([PASSWORD, PASSWORD], 0), ([PASSWORD, "another"], 1), ([KeyboardInterrupt], 130)],
 )
-@pytest.mark.usefixtures("user")
+@pytest.mark.usefixtures("ada")
 async def test_terminal_asks_twice_without_echo(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,

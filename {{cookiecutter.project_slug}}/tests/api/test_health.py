@@ -13,12 +13,13 @@ from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.http.shutdown import shutdown
 from app.services.health_service import head_revision
+from tests.support import assert_problem
 
-# A port that nobody listens on.
+# Nothing listens on this port.
 NO_DATABASE = "postgresql://nobody:nothing@127.0.0.1:9/none"
 
 
-async def test_alive_and_ready(client: httpx2.AsyncClient) -> None:
+async def test_probes_succeed(client: httpx2.AsyncClient) -> None:
     for path in ("/livez", "/readyz"):
         response = await client.get(path)
         assert response.status_code == 200
@@ -26,7 +27,7 @@ async def test_alive_and_ready(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("settings_values", [{"database_url": NO_DATABASE}])
-async def test_database_down(
+async def test_service_is_unready_without_its_database(
     resources: Resources, app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
     assert (await client.get("/livez")).status_code == 200
@@ -38,44 +39,44 @@ async def test_database_down(
     )
     for path in ("/readyz", "/api/v1/users/me"):
         response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
-        assert response.status_code == 503
-        assert response.headers["Content-Type"] == "application/problem+json"
+        assert_problem(response, 503, "unavailable")
         assert response.headers["Retry-After"] == "1"
 
 
-async def test_database_that_does_not_answer_in_time(
+async def test_service_is_unready_when_the_database_is_slow(
     resources: Resources, app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
-    """Here it has no connection left, and requests may wait for one for 30 s."""
+    """Here the pool has no connection left, and tests wait 30 s for one."""
     async with AsyncExitStack() as sessions:
         for _ in range(resources.settings.database_pool_size):
             session = await sessions.enter_async_context(resources.database.read_session())
             await session.execute(select(1))
         started = time.monotonic()
         response = await client.get("/readyz")
-        assert time.monotonic() - started < 4  # it is given up after one
-    assert response.status_code == 503
+        assert time.monotonic() - started < 4  # the probe gives up after one
+    assert_problem(response, 503, "unavailable")
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_stopping(
+async def test_service_is_unready_while_it_shuts_down(
     app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutdown, "begun", True)
     response = await client.get("/readyz")
-    assert response.status_code == 503
+    assert_problem(response, 503, "unavailable")
     assert response.headers["Retry-After"] == "1"
     assert response.headers["Connection"] == "close"
     assert (await client.get("/livez")).status_code == 200
 
 
-async def test_database_behind(client: httpx2.AsyncClient, database: Database) -> None:
+async def test_service_is_unready_until_the_database_is_migrated(
+    client: httpx2.AsyncClient, database: Database
+) -> None:
     async with database.session.begin() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = 'older'"))
     try:
-        response = await client.get("/readyz")
-        assert response.status_code == 503
-        assert response.json()["detail"] == "The database is not migrated."
+        problem = assert_problem(await client.get("/readyz"), 503, "unavailable")
+        assert problem["detail"] == "The database is not migrated."
     finally:
         async with database.session.begin() as session:
             await session.execute(

@@ -1,7 +1,7 @@
-"""Schemathesis loads this: it signs the generated requests in.
+"""Schemathesis loads this module, which signs the generated requests in.
 
-Many of them end the login or delete the account that they are made with, so there is a new one
-whenever it is needed.
+Many requests revoke the session or delete the account that they are made with, so a new account is
+made whenever the last one has stopped working.
 """
 
 import asyncio
@@ -17,8 +17,10 @@ from sqlalchemy import make_url
 from uuid_utils.compat import uuid7
 
 from app.core.security import encode_access_token
-from app.db.session import Database, make_engine
-from app.models import User, UserSession
+from app.db.engine import make_engine
+from app.db.session import Database
+from app.models.user import User
+from app.models.user_session import UserSession
 
 
 async def make_user_session(*, superuser: bool) -> tuple[UUID, UUID]:

@@ -1,7 +1,7 @@
-"""The service keeps what its OpenAPI document promises, whatever it is sent.
+"""Whatever is sent to the service, it behaves as its OpenAPI document says.
 
-Schemathesis makes the requests, valid ones and broken ones, and chains of them. The short run is
-a part of the tests; `poe contract` runs the long one.
+Schemathesis generates requests, valid and invalid ones and chains of them. The short run belongs to
+the tests; `poe contract` runs the long one.
 """
 
 import re
@@ -15,29 +15,31 @@ from sqlalchemy import URL
 from app.core.config import ROOT
 from tests.service import environment, running_service
 
-# Empty when a test begins.
+# The fixture empties the database.
 pytestmark = pytest.mark.usefixtures("database")
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-
-
 ROLES = ["superuser", "user", "nobody"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
-def test_short_run(migrated_database_url: URL, tmp_path: Path, role: str) -> None:
+def test_few_requests_of_each_kind_keep_the_contract(
+    migrated_database_url: URL, tmp_path: Path, role: str
+) -> None:
     run(migrated_database_url, tmp_path, role, "--phases=fuzzing,stateful", "--max-examples=2")
 
 
 @pytest.mark.long
-def test_long_run(migrated_database_url: URL, tmp_path: Path) -> None:
+def test_thousands_of_requests_keep_the_contract(
+    migrated_database_url: URL, tmp_path: Path
+) -> None:
     cases = [run(migrated_database_url, tmp_path, role, "--max-examples=100") for role in ROLES]
     assert sum(cases) >= 5000
 
 
 def run(url: URL, directory: Path, role: str, *options: str) -> int:
-    """Make requests of this role, check the answers, and tell how many there were."""
+    """Send requests in this role, check the responses, and return how many there were."""
     with running_service(url, directory) as service:
         command = [
             *(sys.executable, "-m", "schemathesis.cli", f"--config-file={CONFIGURATION}"),

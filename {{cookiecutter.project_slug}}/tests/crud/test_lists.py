@@ -33,7 +33,7 @@ async def test_pages_of_every_list_agree_with_the_whole(database: Database, list
 
 @pytest.mark.parametrize("list_", LISTS, ids=str)
 async def test_index_leads_to_every_page_of_every_list(tmp_path: Path, list_: List) -> None:
-    """Without it, later pages cost more. SQLite explains its plan for a few rows, too."""
+    """Without it, a page costs more the later it comes. SQLite shows its plan for a few rows too."""
     url = make_url("sqlite+aiosqlite://").set(database=str(tmp_path / "app.db"))
     database = Database(make_engine(url))
     async with database.engine.begin() as connection:

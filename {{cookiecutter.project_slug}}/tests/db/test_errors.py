@@ -134,6 +134,12 @@ async def test_unique_violation_is_raised_where_a_service_can_catch_it(database:
         assert emails.all() == ["ada@example.com", "bob@example.com"]
 
 
+async def test_unique_violation_at_the_commit_is_translated_too(database: Database) -> None:
+    with pytest.raises(EmailTakenError):
+        async with database.session.begin() as session:
+            session.add_all([make_user(), make_user()])
+
+
 async def test_bug_keeps_its_own_type(database: Database) -> None:
     async with database.read_session() as reader:
         with pytest.raises(DBAPIError):

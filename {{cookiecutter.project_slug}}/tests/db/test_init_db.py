@@ -47,7 +47,7 @@ async def test_one_of_several_processes_creates_the_superuser(settings: Settings
 
 
 @pytest.mark.usefixtures("database")
-async def test_superuser_that_another_process_has_just_created_is_accepted(
+async def test_superuser_that_another_process_just_created_is_accepted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def find_nobody(*_: object) -> None:

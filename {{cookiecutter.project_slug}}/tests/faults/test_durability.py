@@ -1,31 +1,34 @@
-"""What a client was told is stored, is stored."""
+"""A write that was acknowledged is stored, whatever happens afterwards."""
 
 import asyncio
 from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import URL, select
 
 from app.db.session import Database
-from app.models import User
+from app.models.user import User
 from tests.service import running_service
-from tests.support import PASSWORD, sign_up, wait_until
+from tests.support import PASSWORD, USERS, client_of, wait_until
 
 
-async def test_others_see_a_row_at_once(client: httpx2.AsyncClient, database: Database) -> None:
+async def test_row_is_visible_to_others_when_the_response_arrives(
+    app: FastAPI, database: Database
+) -> None:
     for number in range(20):
-        user = await sign_up(client, f"user{number}@example.com")
-        async with database.read_session() as session:
-            found = await session.scalar(select(User.email).where(User.email == user["email"]))
-        assert found == user["email"]
+        async with client_of(app) as client:
+            await client.sign_up(f"user{number}@example.com")
+        async with database.read_session() as reader:
+            found = await reader.scalar(select(User.email).where(User.email == client.email))
+        assert found == client.email
 
 
 @pytest.mark.slow
-async def test_kill_loses_nothing(
+async def test_killed_service_loses_no_acknowledged_write(
     migrated_database_url: URL, database: Database, tmp_path: Path
 ) -> None:
-    """SIGKILL under load: each write that was acknowledged is in the database."""
     acknowledged: set[str] = set()
 
     async def write(client: httpx2.AsyncClient, name: str) -> None:
@@ -34,12 +37,10 @@ async def test_kill_loses_nothing(
             number += 1
             email = f"{name}-{number}@example.com"
             try:
-                response = await client.post(
-                    "/api/v1/users", json={"email": email, "password": PASSWORD}
-                )
+                response = await client.post(USERS, json={"email": email, "password": PASSWORD})
             except httpx2.TransportError:
                 return
-            # 503: a busy machine has not hashed the password within the second that it waits for that.
+            # 503: on a busy machine, the password waited too long for its slot.
             assert response.status_code in {201, 503}, response.text
             acknowledged.update([email] if response.status_code == 201 else [])
 
@@ -52,14 +53,14 @@ async def test_kill_loses_nothing(
                 tasks.create_task(write(client, f"writer{number}"))
             await wait_until(lambda: len(acknowledged) >= 50, seconds=60)
             service.process.kill()
-    async with database.read_session() as session:
-        stored = set(await session.scalars(select(User.email)))
+    async with database.read_session() as reader:
+        stored = set(await reader.scalars(select(User.email)))
     assert acknowledged <= stored
     assert len(stored - acknowledged) <= 16  # those that were in flight
 
 
 @pytest.mark.slow
-async def test_many_writers_in_several_processes(
+async def test_writers_in_several_processes_lose_nothing(
     migrated_database_url: URL, database: Database, tmp_path: Path
 ) -> None:
     emails = {f"{writer}-{number}@example.com" for writer in range(20) for number in range(3)}
@@ -68,7 +69,7 @@ async def test_many_writers_in_several_processes(
     async def write(client: httpx2.AsyncClient) -> None:
         while left:
             body = {"email": left.pop(), "password": PASSWORD}
-            response = await client.post("/api/v1/users", json=body)
+            response = await client.post(USERS, json=body)
             assert response.status_code in {201, 503}, response.text
             left.extend([body["email"]] if response.status_code == 503 else [])
 
@@ -81,7 +82,7 @@ async def test_many_writers_in_several_processes(
         ):
             for _ in range(20):
                 tasks.create_task(write(client))
-        service.process.terminate()  # which its workers need in order to end
+        service.process.terminate()  # a killed one would leave its workers behind
         service.process.wait(timeout=30)
-    async with database.read_session() as session:
-        assert set(await session.scalars(select(User.email))) == emails
+    async with database.read_session() as reader:
+        assert set(await reader.scalars(select(User.email))) == emails

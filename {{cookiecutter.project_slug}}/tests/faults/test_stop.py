@@ -1,4 +1,4 @@
-"""Stopping: the service becomes unready first, finishes what it has accepted, and ends in time."""
+"""Shutdown: the service becomes unready first, finishes the requests in flight, and ends in time."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def test_becomes_unready_before_it_stops(migrated_database_url: URL, tmp_path: P
 
 
 def begin_sign_up() -> tuple[bytes, bytes]:
-    """A request in two parts."""
+    """Return a sign-up in two parts."""
     body = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()
     head = (
         "POST /api/v1/users HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
@@ -96,13 +96,15 @@ def test_workers_finish_requests_in_flight(migrated_database_url: URL, tmp_path:
         return answer
 
     with running_service(
-        migrated_database_url, tmp_path, "--workers=2", SHUTDOWN_DELAY="0.2"
+        migrated_database_url, tmp_path, WEB_CONCURRENCY="2", SHUTDOWN_DELAY="0.2"
     ) as service:
         assert asyncio.run(run(service)).startswith(b"HTTP/1.1 201 ")
         service.process.wait(timeout=10)
 
 
-def test_does_not_wait_without_end(migrated_database_url: URL, tmp_path: Path) -> None:
+def test_hanging_request_is_cut_off_after_the_timeout(
+    migrated_database_url: URL, tmp_path: Path
+) -> None:
     async def run(service: Service) -> None:
         _, writer = await connect(service)
         writer.write(b"POST /api/v1/users HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n")

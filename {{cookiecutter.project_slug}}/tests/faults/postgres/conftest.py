@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.core.config import Settings
-from app.db.engine import CONNECT_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS
+from app.core.limits import CONNECT_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS
 from app.db.local_postgres import local_postgres
 from app.db.session import Database
 from app.dependencies.resources import Resources, open_resources

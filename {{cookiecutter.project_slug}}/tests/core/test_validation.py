@@ -1,0 +1,111 @@
+"""Messages of validation errors never quote the input."""
+
+import datetime as dt
+import ipaddress
+from typing import Annotated, Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    Base64Bytes,
+    BaseModel,
+    ByteSize,
+    EmailStr,
+    Field,
+    Json,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticKnownError
+from pydantic_core._pydantic_core import list_all_errors  # which has no public name
+
+from app.core.validation import describe_error
+
+SECRET = "s3cr3t"
+# Placeholders that pydantic fills from the schema, or with a count of items.
+FROM_THE_SCHEMA = """
+    actual_length attribute class class_name decimal_places discriminator encoding expected
+    expected_schemes expected_tags expected_version field_type ge gt le lt max_digits max_length
+    method_name min_length multiple_of pattern tz_expected whole_digits
+""".split()  # noqa: SIM905 -- easier to read than a list
+# Their text is that of a validator; see below.
+OWN_TEXT = {"assertion_error", "value_error"}
+
+
+def message(kind: Any, value: Any) -> str:
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(kind).validate_python(value)
+    return describe_error(raised.value.errors()[0])
+
+
+@pytest.mark.parametrize("error", list_all_errors(), ids=lambda error: str(error["type"]))
+def test_no_message_of_pydantic_quotes_the_input(error: Any) -> None:
+    context: dict[str, Any] = error["example_context"] or {}
+    for name in context.keys() - FROM_THE_SCHEMA:
+        context[name] = 4711 if isinstance(context[name], int) else SECRET
+    if error["type"] in OWN_TEXT:
+        return
+    text = PydanticKnownError(error["type"], context or None).message()
+    described = describe_error({"type": error["type"], "msg": text, "ctx": context})
+    assert described
+    assert SECRET not in described
+    assert "4711" not in described
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+def check_even(number: int) -> int:
+    if number % 2:
+        raise ValueError("must be even")
+    return number
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (dt.date, SECRET),
+        (dt.datetime, SECRET),
+        (dt.time, SECRET),
+        (dt.timedelta, SECRET),
+        (UUID, SECRET),
+        (AnyUrl, SECRET),
+        (ZoneInfo, SECRET),
+        (ipaddress.IPv4Address, SECRET),
+        (EmailStr, f"{SECRET}@{SECRET}"),
+        (EmailStr, f"a@b.{SECRET}("),
+        (Annotated[Any, Json], SECRET),
+        (ByteSize, f"1 {SECRET}"),
+        (Base64Bytes, f"{SECRET}="),
+        (Annotated[Cat | Dog, Field(discriminator="kind")], {"kind": SECRET}),
+        (Literal["a"], SECRET),
+        (bool, SECRET),
+        (int, SECRET),
+        (float, SECRET),
+    ],
+)
+def test_input_is_not_quoted(kind: Any, value: Any) -> None:
+    assert SECRET not in message(kind, value)
+
+
+@pytest.mark.parametrize("value", [SECRET, SECRET * 100], ids=["short", "long"])
+def test_message_of_python_that_quotes_the_input_is_dropped(value: str) -> None:
+    assert message(Annotated[str, AfterValidator(int)], value) == "Input is not valid"
+
+
+def test_useful_messages_stay() -> None:
+    assert message(Annotated[int, AfterValidator(check_even)], 3) == "must be even"
+    assert message(Annotated[int, Field(gt=7)], 3) == "Input should be greater than 7"
+    assert message(EmailStr, "ada") == "value is not a valid email address"
+    assert message(Literal["cat"], "dog") == "Input should be 'cat'"
+    assert message(UUID, "x") == "Input should be a valid UUID"
+    without_input = {"type": "value_error", "msg": "", "ctx": {"error": ValueError("is None")}}
+    assert describe_error(without_input) == "is None"

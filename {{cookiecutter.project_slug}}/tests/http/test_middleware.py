@@ -1,0 +1,63 @@
+"""The request's id, the common headers and the line in the log."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from fastapi import FastAPI, Response, WebSocket
+
+
+@pytest.mark.parametrize("offered", ["abc-123_X.y", "x" * 128])
+async def test_valid_request_id_of_the_client_is_used(
+    client: httpx2.AsyncClient, offered: str
+) -> None:
+    response = await client.get("/livez", headers={"X-Request-ID": offered})
+    assert response.headers["X-Request-ID"] == offered
+
+
+@pytest.mark.parametrize("offered", ["", "x" * 129, "two words", "line\\nbreak", "é"])
+async def test_invalid_request_id_of_the_client_is_replaced(
+    client: httpx2.AsyncClient, offered: str
+) -> None:
+    response = await client.get("/livez", headers=[(b"x-request-id", offered.encode())])
+    assert UUID(response.headers["X-Request-ID"]).version == 7
+
+
+async def test_request_is_logged_without_its_query(
+    client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "app.http.middleware")
+    await client.get("/nothing?token=secret")
+    await client.get("/livez")
+    lines = [(line.levelname, vars(line)) for line in caplog.records if line.msg == "request"]
+    assert [(level, line["path"], line["status"]) for level, line in lines] == [
+        ("INFO", "/nothing", 404),
+        ("DEBUG", "/livez", 200),
+    ]
+    assert "secret" not in str(lines)
+
+
+async def test_route_may_allow_caching(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    @app.get("/cached", include_in_schema=False)
+    async def cached(response: Response) -> None:
+        response.headers["Cache-Control"] = "max-age=60"
+
+    assert (await client.get("/cached")).headers.get_list("Cache-Control") == ["max-age=60"]
+    assert (await client.get("/livez")).headers["Cache-Control"] == "no-store"
+
+
+async def test_websocket_passes_through(app: FastAPI) -> None:
+    @app.websocket("/echo")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+
+    to_app, to_client = asyncio.Queue[Any](), asyncio.Queue[Any]()
+    to_app.put_nowait({"type": "websocket.connect"})
+    to_app.put_nowait({"type": "websocket.receive", "text": "hello"})
+    scope = {"type": "websocket", "path": "/echo", "query_string": b"", "headers": []}
+    await app(scope, to_app.get, to_client.put)
+    assert (await to_client.get())["type"] == "websocket.accept"
+    assert await to_client.get() == {"type": "websocket.send", "text": "hello"}

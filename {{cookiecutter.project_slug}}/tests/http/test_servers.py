@@ -1,0 +1,103 @@
+"""Each command of docs/servers.md starts the same service, as a process."""
+
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+from sqlalchemy import URL
+
+from app.core.config import ROOT
+from tests.service import Service, running_service
+from tests.support import AUTH, ME, PASSWORD, USERS, assert_problem, bearer
+
+pytestmark = pytest.mark.slow
+
+DOCUMENT = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\.venv/bin/(.+)$", DOCUMENT, re.MULTILINE)
+
+PROXIES = "TRUSTED_PROXIES as the only rule for forwarded headers"
+# What the log says is missing, by the first words of the command.
+MISSING = {
+    "python -m app": None,
+    "uvicorn app.main:app --port 8000 --http": None,
+    "uvicorn": {"SHUTDOWN_TIMEOUT", "connection limits", PROXIES},
+    "fastapi": {"SHUTDOWN_TIMEOUT", "connection limits", PROXIES},
+    "gunicorn app.main:app --bind 127.0.0.1:8000 --worker-class uvicorn": {
+        "SHUTDOWN_TIMEOUT",
+        "connection limits",
+        PROXIES,
+    },
+    "gunicorn": {"SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "connection limits", PROXIES},
+    "hypercorn": {"SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY"},
+    "granian": {"SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "connection limits"},
+}
+
+
+def reports(service: Service) -> list[set[str]]:
+    """List what the log says is missing, line by line."""
+    lines = [line for line in service.log.read_text().splitlines() if "servers.md" in line]
+    return [set(json.loads(line)["missing"]) for line in lines]
+
+
+def client_address(service: Service, forwarded: str) -> str:
+    """Return where a session comes from that is opened with this X-Forwarded-For."""
+    email = f"{uuid4()}@example.com"
+    with httpx2.Client(base_url=service.address, headers={"X-Forwarded-For": forwarded}) as client:
+        client.post(USERS, json={"email": email, "password": PASSWORD})
+        tokens = client.post(f"{AUTH}/token", data={"username": email, "password": PASSWORD}).json()
+        (session,) = client.get(f"{ME}/sessions", headers=bearer(tokens)).json()
+    address: str = session["ip_address"]
+    return address
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_server_starts_serves_and_stops(
+    migrated_database_url: URL, tmp_path: Path, command: str
+) -> None:
+    if command.startswith("gunicorn") and sys.platform == "win32":
+        pytest.skip("gunicorn doesn't run on Windows")
+    with running_service(
+        migrated_database_url,
+        tmp_path,
+        command=command.replace("8000", "{port}").split(),
+        SHUTDOWN_DELAY="0.1",
+        GUNICORN_CMD_ARGS="--no-control-socket",  # which would be in the home folder
+    ) as service:
+        ready = httpx2.get(f"{service.address}/readyz")
+        assert ready.status_code == 200
+        assert ready.headers["X-Request-ID"]
+        answer = httpx2.get(f"{service.address}/api/v1/users/me")
+        assert_problem(answer, 401, "not-authenticated")
+        assert_problem(httpx2.get(f"{service.address}/nothing"), 404, "not-found")
+        if not command.startswith("fastapi dev"):  # which has no option for it in the document
+            assert client_address(service, "192.0.2.1") == "127.0.0.1"
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(timeout=30)
+        expected = next(names for words, names in MISSING.items() if command.startswith(words))
+        assert reports(service) == ([] if expected is None else [expected])
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_document_has_every_server() -> None:
+    programs = {command.split()[0] for command in COMMANDS}
+    assert programs == {"python", "uvicorn", "fastapi", "gunicorn", "hypercorn", "granian"}
+
+
+@pytest.mark.parametrize(
+    "command", ["python -m app", "granian app.main:app --interface asgi --port 8000"]
+)
+def test_trusted_proxies_are_trusted(
+    migrated_database_url: URL, tmp_path: Path, command: str
+) -> None:
+    with running_service(
+        migrated_database_url,
+        tmp_path,
+        command=command.replace("8000", "{port}").split(),
+        TRUSTED_PROXIES="127.0.0.1",
+    ) as service:
+        assert client_address(service, "192.0.2.1") == "192.0.2.1"
