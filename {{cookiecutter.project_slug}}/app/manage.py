@@ -94,7 +94,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name, text in {
         "create-superuser": "create an account with all rights; asks for the password",
         "make-superuser": "give all rights to an existing account",
-        "reset-password": "set an account's password and revoke its sessions; asks for the password",
+        "reset-password": "set an account's password, which it asks for, and revoke its sessions",
     }.items():
         commands.add_parser(name, help=text).add_argument("email")
     commands.add_parser("clean-up", help="delete finished sessions; schedule it once a day")
@@ -107,7 +107,7 @@ def _ask_password() -> str:
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("New password: ")
     if getpass.getpass("Once more: ") != password:
-        raise InvalidInputError("was not the same twice", field="password")
+        raise InvalidInputError("differs from the first one", field="password")
     return password
 
 

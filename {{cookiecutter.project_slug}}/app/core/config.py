@@ -179,7 +179,7 @@ class Settings(BaseSettings):
             if self.email_enabled:
                 needed += ["smtp_host", "email_from", "frontend_url"]
             problems += [
-                f"{name.upper()}: is missing or has the value of development"
+                f"{name.upper()}: is missing or still has its default for development"
                 for name in needed
                 if getattr(self, name) == fields[name].default
             ]
@@ -218,7 +218,7 @@ def load_settings(**values: Any) -> Settings:
         raise SettingsError(
             f"The service can't start with these settings:\n{listing}"
             "Set them in the environment or in .env. example.env explains each of them.\n"
-            'A secret is made by: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            'To make a secret: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         ) from None
 
 

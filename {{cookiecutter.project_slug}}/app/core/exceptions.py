@@ -99,9 +99,9 @@ class NotASuperuserError(ConflictError):
     slug = "not-a-superuser"
     title = "Not a superuser"
     detail = (
-        "The account with this address does not belong to a superuser; somebody has signed up with it. "
-        "Set its password with `python -m app.manage reset-password`, then run `python -m app.manage "
-        "make-superuser`."
+        "The account with this address doesn't belong to a superuser: somebody has signed up with "
+        "it. Set its password with `python -m app.manage reset-password`, then run "
+        "`python -m app.manage make-superuser`."
     )
 
 

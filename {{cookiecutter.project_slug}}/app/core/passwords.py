@@ -129,8 +129,8 @@ class PasswordHasher:
         self._max_waiting = max_waiting
         self._waiting = 0
         self.threads = max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
-        # Its own threads: the allocator keeps the memory of a hash for every thread that made one, and
-        # anyio has many threads, which come and go.
+        # Its own threads: the allocator keeps the memory of a hash for every thread that made one,
+        # and anyio has many threads, which come and go.
         self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="hashing")
         # One extra slot, so that the next login can read its user while all threads hash.
         self._slots = asyncio.Semaphore(self.threads + 1)

@@ -42,7 +42,7 @@ def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: t
 
 
 def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | None:
-    """Return the claims, or None for a token that is forged, expired or made for another purpose."""
+    """Return the claims, or None for a token that is forged, expired or for another purpose."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token,

@@ -30,8 +30,8 @@ _QUOTING = {"encoding_error", "error", "reason", "tag", "tz_actual", "unit", "va
 def describe_error(error: Mapping[str, Any]) -> str:
     """Return the message of one of pydantic's errors (`ValidationError.errors()`).
 
-    A ValueError from a validator keeps its text, unless that quotes the whole input, as Python's own
-    errors do (`int("x")`). Don't quote parts of the input in yours.
+    A ValueError from a validator keeps its text, unless that quotes the whole input, as Python's
+    own errors do (`int("x")`). Don't quote parts of the input in yours.
     """
     kind, context = error["type"], error.get("ctx", {})
     if kind in _MESSAGES:

@@ -48,7 +48,7 @@ class ProblemResponse(JSONResponse):
         headers: dict[str, str] | None = None,
         errors: list[dict[str, str]] | None = None,
     ) -> None:
-        """*scope* is None if the request couldn't be read. *slug* is made from the title by default."""
+        """*scope* is None if the request couldn't be read. The title is the default *slug*."""
         body: dict[str, Any] = {
             "type": f"/problems/{slug or title.lower().replace(' ', '-')}",
             "title": title,

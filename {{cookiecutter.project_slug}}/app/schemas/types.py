@@ -71,8 +71,8 @@ NewPassword = Annotated[
             "format": "password",
             "writeOnly": True,
             "description": (
-                f"At most {MAX_LENGTH} characters, counted after normalisation (NFKC). Passwords are "
-                "rejected if they are short or common, or contain the e-mail address or the name of "
+                f"At most {MAX_LENGTH} characters, counted after normalisation (NFKC). A password is "
+                "rejected if it is short or common, or contains the e-mail address or the name of "
                 "this service"
             ),
             "minLength": 1,

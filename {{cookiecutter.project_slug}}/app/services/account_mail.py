@@ -103,8 +103,8 @@ class AccountMailer:
 
     async def _is_within_limits(self, purpose: MailPurpose, user: User) -> bool:
         # Only mails that are really sent count; otherwise anyone could exhaust the owner's quota.
-        # The limit per address keeps mailboxes from being flooded. The limit per account keeps users
-        # from sending mail to many strangers by changing their address again and again.
+        # The limit per address keeps mailboxes from being flooded. The limit per account keeps
+        # users from sending mail to many strangers by changing their address again and again.
         limit = PER_MAILBOX[purpose]
         return await self._rate_limits.allows(limit, user.email) and await self._rate_limits.allows(
             limit, str(user.id)

@@ -49,7 +49,7 @@ def _to_ascii(address: str) -> str:
 
 
 def _describe(mail: Mail, error: BaseException) -> dict[str, Any]:
-    """Return the fields of a log line, without the error's text: it may quote a token of the mail."""
+    """Return the fields of a log line, without the error's text, which may quote a token."""
     code = getattr(error, "code", None)
     return {"template": mail.template, "reason": type(error).__name__, "code": code}
 
@@ -149,7 +149,7 @@ class Mailer:
         async with self._connections:
             await aiosmtplib.send(
                 message,
-                # Explicit: aiosmtplib would parse them from the headers, and the result could differ.
+                # Explicit: aiosmtplib would parse them from the headers, perhaps differently.
                 sender=_to_ascii(settings.email_from),
                 recipients=[_to_ascii(to)],
                 hostname=settings.smtp_host,
