@@ -20,8 +20,9 @@ import psutil
 from uuid_utils.compat import uuid7
 
 from app.core.security import encode_access_token
+from app.db.engine import make_engine
 from app.db.local import local_database
-from app.db.session import Database, make_engine
+from app.db.session import Database
 from app.models import User, UserSession
 from tests.service import SECRET_KEY, running_service
 from tests.support import PASSWORD, alembic

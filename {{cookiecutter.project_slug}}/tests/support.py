@@ -37,20 +37,6 @@ PASSWORD = "kv7 Mz2 qR9 tX4 wB6"
 NEW_PASSWORD = "another long passphrase"
 
 
-def assert_problem(response: httpx2.Response, status: int, problem: str) -> dict[str, Any]:
-    """Check that *response* is these problem details, and return them."""
-    assert response.status_code == status, response.text
-    assert response.headers["Content-Type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert body["type"] == f"/problems/{problem}"
-    assert body["status"] == status
-    assert body["instance"] == response.request.url.path
-    assert body["request_id"] == response.headers["X-Request-ID"]
-    assert body["title"]
-    assert body["detail"]
-    return body
-
-
 def set_limits(app: FastAPI, **limits: float) -> None:
     """Use other limits of requests than the service's own, until the end of the test."""
     for number, (middleware, _, options) in enumerate(app.user_middleware):

@@ -55,10 +55,10 @@ class ReadSession:
         self.check_unchanged()
         try:
             result = await self._session.execute(statement, params)
+            await self._session.commit()  # gives the connection back; there is nothing to commit
         except BaseException:
             await self._session.rollback()
             raise
-        await self._session.commit()  # gives the connection back; there is nothing to commit
         return result
 
     async def scalars(

@@ -1,11 +1,9 @@
 """Bad query and path parameters, and headers of any bytes."""
 
-from typing import Any
-
 import httpx2
 import pytest
 
-from tests.support import AUTH, ME, PASSWORD, USERS, assert_problem
+from tests.support import AUTH, ME, PASSWORD, USERS, UserClient, assert_problem
 
 
 @pytest.mark.parametrize(
@@ -28,10 +26,8 @@ from tests.support import AUTH, ME, PASSWORD, USERS, assert_problem
         "cursor=a.b.c",
     ],
 )
-async def test_bad_query_is_422_and_names_the_parameter(
-    client: httpx2.AsyncClient, superuser_headers: dict[str, str], query: str
-) -> None:
-    response = await client.get(f"{USERS}?{query}", headers=superuser_headers)
+async def test_bad_query_is_422_and_names_the_parameter(root: UserClient, query: str) -> None:
+    response = await root.get(f"{USERS}?{query}")
     assert response.status_code == 422
     (error,) = response.json()["errors"]
     assert error == {
@@ -42,18 +38,14 @@ async def test_bad_query_is_422_and_names_the_parameter(
 
 
 @pytest.mark.parametrize("path", ["%00", "%ff", "%F0%9F%92%A9", "x" * 10_000, "0" * 32 + "%0A"])
-async def test_path_of_any_bytes_is_a_problem(
-    client: httpx2.AsyncClient, superuser_headers: dict[str, str], path: str
-) -> None:
-    response = await client.get(f"{USERS}/{path}", headers=superuser_headers)
+async def test_path_of_any_bytes_is_a_problem(root: UserClient, path: str) -> None:
+    response = await root.get(f"{USERS}/{path}")
     assert response.status_code in {404, 422}
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_bad_path_parameter_is_422(
-    client: httpx2.AsyncClient, superuser_headers: dict[str, str]
-) -> None:
-    response = await client.get(f"{USERS}/not-a-uuid", headers=superuser_headers)
+async def test_bad_path_parameter_is_422(root: UserClient) -> None:
+    response = await root.get(f"{USERS}/not-a-uuid")
     problem = assert_problem(response, 422, "validation-error")
     assert problem["errors"] == [
         {"detail": "Input should be a valid UUID", "in": "path", "name": "user_id"}
@@ -69,12 +61,10 @@ async def test_bad_authorization_is_401(client: httpx2.AsyncClient, value: bytes
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_user_agent_may_be_any_bytes(
-    client: httpx2.AsyncClient, user: dict[str, Any]
-) -> None:
-    response = await client.post(
+async def test_user_agent_may_be_any_bytes(ada: UserClient) -> None:
+    response = await ada.post(
         f"{AUTH}/token",
-        data={"username": user["email"], "password": PASSWORD},
+        data={"username": ada.email, "password": PASSWORD},
         headers=[(b"user-agent", b"\xff\x80\t" * 1000)],
     )
     assert response.status_code == 200

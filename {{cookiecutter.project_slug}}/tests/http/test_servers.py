@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from app.core.config import ROOT
 from tests.service import Service, running_service
-from tests.support import AUTH, ME, PASSWORD, USERS, assert_problem, bearer
+from tests.support import AUTH, ME, PASSWORD, USERS, assert_problem
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,8 @@ def client_address(service: Service, forwarded: str) -> str:
     with httpx2.Client(base_url=service.address, headers={"X-Forwarded-For": forwarded}) as client:
         client.post(USERS, json={"email": email, "password": PASSWORD})
         tokens = client.post(f"{AUTH}/token", data={"username": email, "password": PASSWORD}).json()
-        (session,) = client.get(f"{ME}/sessions", headers=bearer(tokens)).json()
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        (session,) = client.get(f"{ME}/sessions", headers=headers).json()
     address: str = session["ip_address"]
     return address
 
