@@ -33,7 +33,7 @@ class AccountService:
         self._rate_limits = rate_limits
 
     async def verify_email(self, token: str) -> None:
-        """Raises InvalidTokenError."""
+        """Mark the address that the token was mailed to as verified. Raises InvalidTokenError."""
         user_id, security_stamp = self._decode("verify-email", token)
         user = _check_stamp(await lock_user(self._session, user_id), security_stamp)
         if user.is_verified:
@@ -72,14 +72,14 @@ class AccountService:
                 change.new_password.get_secret_value(), checked.email, field="new_password"
             )
         user = await lock_user(self._session, checked.id)
-        # With the old password, nobody must undo a reset that came in between.
+        # A reset may have come in between, which the old password must not undo.
         if user is None or user.security_stamp != checked.security_stamp:
             raise WrongPasswordError
         user.hashed_password = hashed_password
         await revoke_user_sessions(self._session, user.id, except_id=current.id)
 
     def _decode(self, purpose: MailPurpose, token: str) -> tuple[UUID, str]:
-        """Return the user's id and security stamp of a mailed token."""
+        """Return the user id and the security stamp of a mailed token."""
         claims = decode_token(self._key, purpose, token)
         if claims is None:
             raise InvalidTokenError

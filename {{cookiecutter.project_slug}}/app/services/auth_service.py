@@ -90,7 +90,7 @@ class AuthService:
         """Sign a user in. It takes the same time whether or not the address is known.
 
         Raises WrongCredentialsError, and TooManyAttemptsError after too many wrong passwords for
-        one address, for the right password too.
+        one address, even if this password is right.
         """
         email = parse_email(username)
         await self._rate_limits.hit(PER_ACCOUNT, email or username)
@@ -109,7 +109,7 @@ class AuthService:
         return await self.open_session(user.id, client)
 
     async def open_session(self, user_id: UUID, client: Client) -> TokenRead:
-        """Open a session for a user who has proved who they are, and return its first tokens."""
+        """Open a session for an authenticated user and return its first tokens."""
         user_session = UserSession(
             user_id=user_id, user_agent=client.user_agent, ip_address=client.ip_address
         )
@@ -119,7 +119,7 @@ class AuthService:
     async def refresh(self, refresh_token: str) -> TokenRead:
         """Exchange a refresh token for new tokens.
 
-        Raises InvalidRefreshTokenError, or RefreshTokenReusedError for a token that was used before.
+        Raises InvalidRefreshTokenError, or RefreshTokenReusedError for a used token.
         """
         token_hash = self._hash_token(refresh_token)
         token = await consume_refresh_token(self._session, token_hash)
@@ -139,7 +139,7 @@ class AuthService:
         await revoke_user_sessions(self._session, user_id)
 
     async def revoke_user_session(self, user_session_id: UUID, user_id: UUID) -> None:
-        """Raises NotFoundError when the user has no such active session."""
+        """Revoke a session of the user. Raises NotFoundError if there is no such active session."""
         if not await revoke_user_session(self._session, user_session_id, user_id):
             raise NotFoundError("There is no such session.")
 
