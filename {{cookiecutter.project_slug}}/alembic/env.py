@@ -14,13 +14,13 @@ from app.db.base import Base, UTCDateTime
 from app.db.engine import make_migration_engine
 from app.db.session import database_url
 
-# Any number will do, as long as it stays the same: whoever migrates this database takes this lock.
+# Any number, as long as it never changes: every migration of this database takes this lock.
 MIGRATION_LOCK = 7_215_301_982
 LOCK_TIMEOUT_SECONDS = 600
 
 
 def render_item(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
-    """Write our own types as what they are in the database: migrations outlive the code of today."""
+    """Write our own types as plain SQLAlchemy types: migrations outlive the code of today."""
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"
     return False
@@ -34,7 +34,7 @@ def run_migrations(connection: Connection) -> None:
         render_item=render_item,
         # SQLite changes a table by copying it, which Alembic calls a batch.
         render_as_batch=connection.dialect.name == "sqlite",
-        # Both databases undo DDL: a migration that fails leaves nothing half-done.
+        # Both databases can roll back DDL, so a migration that fails leaves nothing half-done.
         transactional_ddl=True,
     )
     with context.begin_transaction():
@@ -42,7 +42,7 @@ def run_migrations(connection: Connection) -> None:
 
 
 def run_locked(connection: Connection) -> None:
-    """Run the migrations while nobody else does. SQLite's transaction is such a lock by itself."""
+    """Run the migrations under a lock. With SQLite, their transaction is the lock."""
     if connection.dialect.name != "postgresql":
         run_migrations(connection)
         return
@@ -80,7 +80,7 @@ def print_sql(url: URL) -> None:
         context.run_migrations()
 
 
-# A test hands over the connection of its own database.
+# Tests pass a connection to their own database.
 if (connection := context.config.attributes.get("connection")) is not None:
     run_locked(connection)
 else:

@@ -1,4 +1,5 @@
-"""The service. Its layers, each importing only those below it:
+"""The service. Each layer imports only those to its right:
 
-main > api > dependencies > services > crud > models | schemas > db | utils > core
+main > application > api > dependencies > services | http > crud > models | schemas > db | utils
+> core
 """

@@ -8,7 +8,7 @@ from app.core.logging import configure_logging
 
 def main() -> None:
     settings = get_settings()
-    # Here too, for the parent process of several workers.
+    # app.main does this in each worker; here it is for the process that supervises them.
     configure_logging(settings.log_level, settings.log_format)
     uvicorn.run(
         "app.main:app",

@@ -25,14 +25,14 @@ from app.http.shutdown import shutdown
 
 
 class LifespanState(TypedDict):
-    """What every request finds in `request.state`."""
+    """The contents of `request.state`, for every request."""
 
     resources: Resources
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Build an application that serves with *settings*. It opens nothing until it is started."""
-    # Nothing waits for a load balancer in development, where each reload stops the service.
+    """Build the application for *settings*. It opens nothing before it starts."""
+    # Development has no load balancer, and every reload would wait for the delay.
     is_development = settings.environment is Environment.DEVELOPMENT
     shutdown_delay = 0 if is_development else settings.shutdown_delay
 

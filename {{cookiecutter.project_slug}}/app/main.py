@@ -11,7 +11,7 @@ try:
     settings = get_settings()
 except SettingsError as error:
     sys.stderr.write(f"{error}\n")
-    sys.exit(3)  # gunicorn and uvicorn start a worker again unless it ends with this status
+    sys.exit(3)  # gunicorn and uvicorn don't restart a worker that ends with this status
 
 configure_logging(settings.log_level, settings.log_format)
 app = create_app(settings)

@@ -92,9 +92,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app.manage", description="Administration.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in {
-        "create-superuser": "create an account with all rights; asks for its password",
+        "create-superuser": "create an account with all rights; asks for the password",
         "make-superuser": "give all rights to an existing account",
-        "reset-password": "set the password of an account and revoke its sessions; asks for it",
+        "reset-password": "set an account's password, which it asks for, and revoke its sessions",
     }.items():
         commands.add_parser(name, help=text).add_argument("email")
     commands.add_parser("clean-up", help="delete finished sessions; schedule it once a day")
@@ -102,12 +102,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _ask_password() -> str:
-    """Read it from the terminal without showing it, or from one line of standard input."""
+    """Read a password from the terminal without showing it, or from a line of standard input."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("New password: ")
     if getpass.getpass("Once more: ") != password:
-        raise InvalidInputError("was not the same twice", field="password")
+        raise InvalidInputError("differs from the first one", field="password")
     return password
 
 

@@ -147,4 +147,4 @@ async def test_terminal_asks_twice_without_echo(
     monkeypatch.setattr("sys.stdin", Terminal())
     assert await run_in_threadpool(manage.main, ["reset-password", "ada@example.com"]) == status
     if status == 1:
-        assert capsys.readouterr().err == "password: was not the same twice\n"
+        assert capsys.readouterr().err == "password: differs from the first one\n"

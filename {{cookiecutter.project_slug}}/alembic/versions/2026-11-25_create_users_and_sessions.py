@@ -1,4 +1,4 @@
-"""create users and logins
+"""create users and sessions
 
 Revision: 2b236f089b72
 Revises:

@@ -1,1 +1,1 @@
-"""Routes, the errors they answer with, and the middleware around them: all that speaks HTTP."""
+"""Routes, and nothing else."""

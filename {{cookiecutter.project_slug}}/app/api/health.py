@@ -12,7 +12,7 @@ router = APIRouter(tags=["process"])
 async def livez() -> Health:
     """Check that the process is alive.
 
-    Touches nothing else: a restart would not repair a database.
+    It doesn't touch the database, which a restart of this process wouldn't repair.
     """
     return Health(status="ok")
 

@@ -1,1 +1,1 @@
-"""Settings, errors, security and logging: what every layer may use."""
+"""Settings, errors, security and logging, which every layer may use."""

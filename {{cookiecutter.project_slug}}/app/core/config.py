@@ -29,11 +29,11 @@ PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
 PROJECT_VERSION = "0.1.0"
 
 ROOT = Path(__file__).resolve().parents[2]
-# What the service writes in development: the database and mails. Ignored by git.
+# The database and the mails that the service writes in development. Ignored by git.
 VAR = ROOT / "var"
 
 MIN_SECRET_LENGTH = 32
-# Words that documentation and other templates put where a secret belongs.
+# Words in the placeholders that documentation and other templates use for secrets.
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
 
 
@@ -55,7 +55,7 @@ class Environment(StrEnum):
 
 
 class SettingsError(SystemExit):
-    """Ends the process with a message for a person instead of a traceback."""
+    """Ends the process with a message instead of a traceback."""
 
 
 def _with_async_driver(url: SecretStr) -> SecretStr:
@@ -68,7 +68,7 @@ def _with_async_driver(url: SecretStr) -> SecretStr:
 
 
 def _with_options_of_asyncpg(address: str) -> str:
-    """Translate the options of libpq, which asyncpg knows by other names or not at all."""
+    """Rename libpq's options to asyncpg's, and drop those that asyncpg doesn't have."""
     address, _, query = address.partition("?")
     options = dict(parse_qsl(query))
     options.pop("channel_binding", None)
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    # Production unless said otherwise: a forgotten variable must not open what development allows.
+    # Production by default: a forgotten variable must not enable what only development allows.
     environment: Environment = Environment.PRODUCTION
 
     host: str = "127.0.0.1"
@@ -179,7 +179,7 @@ class Settings(BaseSettings):
             if self.email_enabled:
                 needed += ["smtp_host", "email_from", "frontend_url"]
             problems += [
-                f"{name.upper()}: is missing or has the value of development"
+                f"{name.upper()}: is missing or still has its default for development"
                 for name in needed
                 if getattr(self, name) == fields[name].default
             ]
@@ -202,7 +202,7 @@ def _weakness(name: str, secret: SecretStr | None, min_length: int) -> list[str]
 def load_settings(**values: Any) -> Settings:
     """Read the settings. *values* take precedence over the environment and `.env`.
 
-    Raises SettingsError, which names each variable that is wrong but never its value.
+    Raises SettingsError, which names each invalid variable but never its value.
     """
     try:
         return Settings(**values)
@@ -218,7 +218,7 @@ def load_settings(**values: Any) -> Settings:
         raise SettingsError(
             f"The service can't start with these settings:\n{listing}"
             "Set them in the environment or in .env. example.env explains each of them.\n"
-            'A secret is made by: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            'To make a secret: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         ) from None
 
 

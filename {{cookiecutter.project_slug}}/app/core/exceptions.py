@@ -1,10 +1,10 @@
-"""Errors of the domain. They know no HTTP library, but carry what RFC 9457 needs to describe them."""
+"""Domain errors, with the data for problem details (RFC 9457). They depend on no HTTP library."""
 
 from typing import ClassVar, Literal
 
 
 class AppError(Exception):
-    """A problem that the client is told about.
+    """A problem that is reported to the client.
 
     `slug`, `title` and `status` describe the kind of problem. The message (`detail`) describes this
     occurrence and must not repeat the client's input.
@@ -15,7 +15,7 @@ class AppError(Exception):
     title: ClassVar[str] = "Internal server error"
     detail: ClassVar[str] = "Something went wrong."
 
-    # Store the request's changes although it fails, as when a user session is revoked.
+    # Commit the request's changes although it fails, such as the revocation of a user session.
     commit_on_error: ClassVar[bool] = False
 
     retry_after: int | None = None
@@ -99,9 +99,9 @@ class NotASuperuserError(ConflictError):
     slug = "not-a-superuser"
     title = "Not a superuser"
     detail = (
-        "The account with this address does not belong to a superuser; somebody has signed up with it. Set its "
-        "password with `python -m app.manage reset-password`, then run `python -m app.manage "
-        "make-superuser`."
+        "The account with this address doesn't belong to a superuser: somebody has signed up with "
+        "it. Set its password with `python -m app.manage reset-password`, then run "
+        "`python -m app.manage make-superuser`."
     )
 
 
@@ -119,7 +119,7 @@ class TooManyAttemptsError(RetryableError):
 
 
 class InvalidInputError(AppError):
-    """A value that only a service can judge: a field of the body, or a query parameter."""
+    """A field of the body or a query parameter that a service has found invalid."""
 
     status = 422
     slug = "validation-error"
@@ -152,7 +152,7 @@ class InvalidCursorError(InvalidInputError):
 
 
 class UnavailableError(RetryableError):
-    """The service can't answer now, for a transient reason, which is the error's `__cause__`."""
+    """The service can't answer for now. `__cause__` is the transient error behind it, if any."""
 
     status = 503
     slug = "unavailable"

@@ -1,4 +1,4 @@
-"""Logging: every line, uvicorn's and the libraries' too, in one format and with the request's id."""
+"""Logging. All lines, also those of uvicorn and libraries, have one format and the request's id."""
 
 import logging.config
 import sys
@@ -21,7 +21,7 @@ def _add_request_id(
 def _drop_color_message(
     _logger: logging.Logger, _name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    # uvicorn says it a second time, in colours.
+    # uvicorn's second copy of the message, with colours.
     event.pop("color_message", None)
     return event
 
@@ -38,13 +38,13 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def configure_logging(level: str, log_format: Literal["console", "json"]) -> None:
-    """Send the standard library's logging to standard error; `log_format` is `console` or `json`.
+    """Write all log lines to standard error, as text for people or as JSON.
 
-    Loggers are those of the standard library: `logging.getLogger(__name__)`. What is given as
-    `extra={...}` and what is bound with `structlog.contextvars` become fields of the line.
+    Log with `logging.getLogger(__name__)`. Values that are passed as `extra={...}` or bound with
+    `structlog.contextvars` become fields of the line.
     """
     renderers: list[structlog.typing.Processor]
-    # Tracebacks show no local variables: they hold passwords and tokens.
+    # Tracebacks don't show local variables, which may hold passwords and tokens.
     if log_format == "json":
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
@@ -69,10 +69,10 @@ def configure_logging(level: str, log_format: Literal["console", "json"]) -> Non
         "handlers": {"default": {"class": "logging.StreamHandler", "formatter": "default"}},
         "root": {"handlers": ["default"], "level": level},
         "loggers": {
-            # uvicorn sets handlers of its own before it imports the application.
+            # uvicorn installs its own handlers before it imports the application.
             "uvicorn": {"handlers": [], "propagate": True},
             "uvicorn.error": {"handlers": [], "propagate": True},
-            # The application's own line for each request replaces this one.
+            # The middleware logs each request.
             "uvicorn.access": {"handlers": [], "propagate": False},
         },
     }

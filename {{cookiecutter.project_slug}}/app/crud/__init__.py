@@ -1,1 +1,1 @@
-"""Queries: the only place where SQL is written. Functions flush at most; they never commit."""
+"""Queries, the only SQL of the service. They may flush, but never commit."""

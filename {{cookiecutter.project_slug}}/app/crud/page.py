@@ -1,4 +1,6 @@
-"""Keyset pages: page 1,000 costs what page 1 costs, and rows added or removed hide no others."""
+"""Keyset pagination: page 1,000 costs what page 1 costs, and rows that are added or removed between
+pages neither repeat nor hide others.
+"""
 
 import base64
 import json
@@ -40,7 +42,7 @@ async def fetch_page(
     descending. Rows with equal values are sorted by *id_column*: an index on both makes every page
     fast. NULLs come last, or first in descending order, on every database.
 
-    Raises InvalidCursorError for a cursor that this list did not return for this order.
+    Raises InvalidCursorError for a cursor that this list didn't return for this order.
     """
     descending = params.sort.startswith("-")
     column = sort_columns[params.sort.removeprefix("-")]
@@ -52,12 +54,12 @@ async def fetch_page(
         order = order.nulls_first() if descending else order.nulls_last()
     statement = statement.order_by(order, id_column.desc() if descending else id_column.asc())
     try:
-        # One row more than asked for tells whether there is a next page.
+        # One extra row shows whether there is a next page.
         items = list(await session.scalars(statement.limit(params.limit + 1)))
     except (StatementError, ValueError, OverflowError) as error:
         if params.cursor is None:
             raise
-        # Of the right type, but not a value that the database or its driver can compare with.
+        # A value of the right type that the database or its driver can't compare with.
         raise InvalidCursorError from error
     if len(items) <= params.limit:
         return FetchedPage(items, None)
@@ -86,7 +88,7 @@ def _is_nullable(column: Column) -> bool:
 
 
 def _encode_cursor(sort: str, value: Any, id_: Any) -> str:
-    # Not in ASCII: an escape takes six characters, and the length of a cursor is limited.
+    # Without ASCII escapes, which take six characters each: the length of a cursor is limited.
     text = json.dumps([sort, *to_jsonable_python([value, id_])], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

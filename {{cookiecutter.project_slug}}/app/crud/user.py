@@ -14,7 +14,7 @@ _SORT_COLUMNS = {"created_at": User.created_at, "email": User.email}
 
 
 async def add_user(session: AsyncSession, user: User) -> None:
-    """Raises EmailTakenError."""
+    """Store a new user. Raises EmailTakenError."""
     session.add(user)
     await session.flush()
 
@@ -24,7 +24,7 @@ async def find_user(session: AnySession, user_id: UUID) -> User | None:
 
 
 async def get_user(session: AnySession, user_id: UUID) -> User:
-    """Raises NotFoundError."""
+    """Return a user. Raises NotFoundError."""
     user = await find_user(session, user_id)
     if user is None:
         raise NotFoundError("There is no such user.")
@@ -36,14 +36,14 @@ async def find_user_by_email(session: AnySession, email: str) -> User | None:
 
 
 async def lock_user(session: AsyncSession, user_id: UUID) -> User | None:
-    """Find the user and keep everybody else from changing it until the transaction ends."""
+    """Find a user and lock the row until the transaction ends."""
     return await session.get(
         User, user_id, with_for_update={"key_share": True}, populate_existing=True
     )
 
 
 async def list_users(session: ReadSession, params: UserListParams) -> FetchedPage[User]:
-    """Raises InvalidCursorError."""
+    """Return a page of users. Raises InvalidCursorError."""
     statement = select(User)
     if params.q is not None:
         statement = statement.where(
@@ -66,7 +66,7 @@ async def replace_password_hash(session: AsyncSession, user_id: UUID, hashed_pas
 
 
 async def lock_active_superusers(session: AsyncSession) -> list[UUID]:
-    """List the ids of the active superusers; none of them can change until the transaction ends."""
+    """Lock the active superusers until the transaction ends, and return their ids."""
     statement = (
         select(User.id).where(User.is_superuser, User.is_active).order_by(User.id).with_for_update()
     )
@@ -74,7 +74,7 @@ async def lock_active_superusers(session: AsyncSession) -> list[UUID]:
 
 
 async def delete_user(session: AsyncSession, user: User) -> None:
-    """Delete the user and all sessions of the user."""
+    """Delete the user and their sessions."""
     # Refresh tokens before their sessions, in the order in which a refresh locks them. The cascade
     # goes the other way, and PostgreSQL would have to end a deadlock.
     sessions = select(UserSession.id).where(UserSession.user_id == user.id)

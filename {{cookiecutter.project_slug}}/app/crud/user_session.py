@@ -30,7 +30,7 @@ async def find_active_user_session(
 
 
 async def revoke_user_session(session: AsyncSession, user_session_id: UUID, user_id: UUID) -> bool:
-    """Return False if the user has no such session, or it was revoked before."""
+    """Revoke a session. Return False if the user has no such session or it is already revoked."""
     statement = (
         update(UserSession)
         .where(
@@ -89,7 +89,7 @@ async def add_refresh_token(
 async def consume_refresh_token(session: AsyncSession, token_hash: str) -> RefreshToken | None:
     """Mark an unused, unexpired token as used and return it.
 
-    One UPDATE decides, so of any number of concurrent requests one gets the token, the others None.
+    One UPDATE decides, so one of several concurrent requests gets the token and the others None.
     """
     now = utc_now()
     statement = (
@@ -131,7 +131,7 @@ async def delete_expired_used_tokens(
 ) -> list[UUID]:
     """Delete used refresh tokens of sessions that continue.
 
-    Only expired ones: an unexpired token that comes back was stolen, which must be noticed.
+    Unexpired ones are kept: if one comes back, it was stolen, which must be noticed.
     """
     expired = (
         select(RefreshToken.id)

@@ -25,7 +25,7 @@ def utc_now() -> datetime:
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A point in time, always with a time zone. SQLite stores none: there, values are in UTC."""
+    """A point in time with a time zone. SQLite stores no zone, so values there are in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

@@ -55,7 +55,7 @@ def make_engine(
                     "statement_timeout": f"{statement_timeout * 1000:.0f}",
                     "idle_in_transaction_session_timeout": f"{2 * statement_timeout * 1000:.0f}",
                 },
-                # For a server that is too far gone to report its own time-out.
+                # For a server that hangs and can't report its own time-out.
                 "command_timeout": statement_timeout + 1,
             },
             **pool,
@@ -79,7 +79,7 @@ def make_migration_engine(url: URL) -> AsyncEngine:
         )
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
-    # A migration that waits for a lock blocks every statement queued behind it, so it gives up.
+    # A migration that waits for a lock blocks all statements queued behind it, so it gives up soon.
     return create_async_engine(
         url,
         hide_parameters=True,
@@ -89,7 +89,7 @@ def make_migration_engine(url: URL) -> AsyncEngine:
 
 
 def _translate_error(context: ExceptionContext) -> AppError | None:
-    """Raise the domain's error in place of the driver's, where a service can still catch it."""
+    """Replace the driver's error with the domain's, where a service can still catch it."""
     return translate_db_error(context.sqlalchemy_exception or context.original_exception)
 
 
@@ -102,8 +102,8 @@ def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) ->
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # Python's sqlite3 begins late, and a reader that turns writer can't wait for another writer:
-    # take the write lock first. Reads run in autocommit and begin nothing.
+    # Python's sqlite3 begins late, and a transaction that has read can't wait for a writer when it
+    # starts to write. So take the write lock first. Reads run in autocommit and begin nothing.
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -126,8 +126,8 @@ def _ping_postgresql(
 ) -> None:
     """Check a connection that has been idle: like `pool_pre_ping`, but with a time-out.
 
-    It takes one round trip instead of three. A closed connection is replaced, and needs no ping if
-    its end has been noticed. A server that doesn't answer the ping would not answer to a new
+    It takes one round trip instead of three. A closed connection is replaced, without a ping if the
+    driver knows that it is closed. A server that doesn't answer the ping wouldn't answer on a new
     connection either.
     """
     if connection.driver_connection.is_closed():

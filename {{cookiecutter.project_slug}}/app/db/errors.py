@@ -1,4 +1,4 @@
-"""Translates errors of the database into errors of the domain (app/core/exceptions.py)."""
+"""Translates database errors into domain errors (app/core/exceptions.py)."""
 
 import re
 import sqlite3
@@ -16,9 +16,9 @@ UNIQUE_ERRORS: dict[str, type[AppError]] = {
 }
 
 _UNIQUE_VIOLATION = "23505"
-# Classes of SQLSTATE for errors that pass: the connection is lost (08), the transaction lost against
-# another one (40) or sat idle (25P), the server is out of resources (53), a lock is taken (55P), the
-# server stops, starts or cancelled the statement (57).
+# SQLSTATE classes of transient errors: a lost connection (08), a deadlock or serialisation failure
+# (40), a transaction that was idle for too long (25P), a server without resources (53), a lock that
+# is taken (55P), and a server that starts, stops or has cancelled the statement (57).
 TRANSIENT_SQLSTATES = ("08", "40", "25P", "53", "55P", "57")
 _TRANSIENT_SQLITE_CODES = {
     sqlite3.SQLITE_BUSY,
@@ -31,7 +31,7 @@ _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)")
 
 
 def translate_db_error(error: BaseException) -> AppError | None:
-    """Return the domain's error for *error*, or None if it is a bug of this service.
+    """Return the domain's error for *error*, or None if *error* is a bug.
 
     The engine calls it for every error of a statement, so code that executes one gets the
     translated error. Errors of the pool are translated where sessions are opened.
@@ -60,7 +60,7 @@ def _violated_unique_constraint(error: IntegrityError) -> str | None:
 
 def _is_transient(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
-        # Its operational errors are of all kinds, a missing table among them. The low byte is the
+        # Its operational errors include bugs, such as a missing table. The low byte is the
         # primary result code; errors that Python itself raises have none.
         return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_SQLITE_CODES
     sqlstate = getattr(error.orig, "sqlstate", None) or ""

@@ -19,7 +19,7 @@ Columns = TypeVarTuple("Columns")
 
 
 class ReadOnlyError(RuntimeError):
-    """Code that may only read has tried to change the database. A bug, answered 500."""
+    """Read-only code has tried to change the database. This is a bug, so the client gets 500."""
 
 
 class _ReadOnlySession(Session):

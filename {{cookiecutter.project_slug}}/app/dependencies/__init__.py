@@ -1,1 +1,1 @@
-"""What routes ask FastAPI for: a session, the current user, services, settings, the client."""
+"""Dependencies of routes: database sessions, the current user, services, settings, the client."""

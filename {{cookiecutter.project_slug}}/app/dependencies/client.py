@@ -1,4 +1,4 @@
-"""Where a request comes from, and the rate limit of its address."""
+"""The client that sent a request, and the rate limit of its address."""
 
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
@@ -39,9 +39,9 @@ async def rate_limit_by_ip(client: ClientDep, resources: ResourcesDep) -> None:
 
 
 def _subscriber(address: str) -> str:
-    """Return what one subscriber has: an IPv4 address, or an IPv6 network of 64 bits."""
+    """Return the network of one subscriber: an IPv4 address, or 64 bits of an IPv6 address."""
     return str(int(ip_address(address)) >> 64) if ":" in address else address
 
 
-# Rate limit per client IP. Every route without sign-in that does something costly needs it.
+# Rate limit per client IP. Every costly route without sign-in needs it.
 RateLimitByIP = Depends(rate_limit_by_ip)

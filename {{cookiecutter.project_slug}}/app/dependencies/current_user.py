@@ -1,4 +1,4 @@
-"""Who is asking. A route that takes one of these answers 401 or 403 to everybody else."""
+"""The current user. A route that takes one of these returns 401 or 403 to everybody else."""
 
 from typing import Annotated
 

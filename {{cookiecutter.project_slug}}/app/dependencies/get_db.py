@@ -28,8 +28,8 @@ async def get_read_db(resources: ResourcesDep) -> AsyncIterator[ReadSession]:
         raise UnavailableError(retry_after=1) from error
 
 
-# scope="function": the dependency ends before the response is sent. With FastAPI's default scope,
-# it would end afterwards, and a client would be told 201 of a commit that then fails.
+# scope="function": the dependency ends before the response is sent. With FastAPI's default scope
+# it would end afterwards, and a client could get 201 for a commit that then fails.
 ReadSessionDep = Annotated[ReadSession, Depends(get_read_db, scope="function")]
 
 
@@ -38,7 +38,7 @@ async def get_db(
 ) -> AsyncIterator[AsyncSession]:
     """Yield a session whose changes are committed when the route returns.
 
-    They are rolled back when the route raises, unless the error says `commit_on_error`.
+    They are rolled back when the route raises, unless the error's class sets `commit_on_error`.
     """
     if connection.scope.get("method", "GET") in _SAFE_METHODS:
         raise ReadOnlyError(

@@ -28,7 +28,7 @@ class Resources:
 async def open_resources(
     settings: Settings, password_hasher: PasswordHasher | None = None
 ) -> AsyncIterator[Resources]:
-    """Open everything for *settings*. Tests bring a cheap *password_hasher* of their own."""
+    """Open the resources. Tests pass their own, cheap *password_hasher*."""
     if password_hasher is None:
         password_hasher = PasswordHasher(PasswordPolicy.from_settings(settings))
     async with Database.open(settings) as database:
@@ -48,7 +48,7 @@ async def open_resources(
 
 
 async def get_resources(connection: HTTPConnection) -> Resources:
-    # The lifespan state of ASGI: unlike `app.state`, mounted applications have it too.
+    # ASGI's lifespan state: unlike `app.state`, mounted applications have it too.
     resources: Resources = connection.state.resources
     return resources
 

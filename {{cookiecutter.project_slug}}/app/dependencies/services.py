@@ -1,4 +1,4 @@
-"""Services, made for each request. A route for GET takes readers; a writing route takes services."""
+"""Services, created for each request. GET routes take readers, writing routes take services."""
 
 from typing import Annotated
 

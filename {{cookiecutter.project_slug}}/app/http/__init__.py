@@ -1,5 +1,5 @@
-"""The web shell: you need not read it to work on the service, which has none of its rules here.
+"""The web shell. You need not read it to work on the service: it has no business rules.
 
-Middleware, request limits, problem details, strict JSON, the OpenAPI document, the docs page and
-what depends on the server. It imports `core` and `schemas` only.
+It consists of middleware, request limits, problem details, strict JSON, the OpenAPI document, the
+docs page and code that depends on the server. It imports `core` and `schemas` only.
 """

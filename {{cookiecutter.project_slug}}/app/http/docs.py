@@ -1,4 +1,4 @@
-"""/docs, from files of an installed package: it works without access to the internet."""
+"""The page /docs. Its files come from an installed package, so it works without internet access."""
 
 from html import escape
 from importlib.resources import files
@@ -20,7 +20,7 @@ async def docs(request: Request) -> HTMLResponse:
     assets = f"{root_path}/docs/assets"
     return get_swagger_ui_html(
         openapi_url=f"{root_path}{request.app.openapi_url}",
-        title=escape(PROJECT_NAME),  # FastAPI puts it into the page as it is
+        title=escape(PROJECT_NAME),  # FastAPI doesn't escape it
         swagger_js_url=f"{assets}/swagger-ui-bundle.js",
         swagger_css_url=f"{assets}/swagger-ui.css",
         swagger_favicon_url=f"{assets}/favicon.png",

@@ -1,7 +1,7 @@
-"""HEAD and `Allow`, answered for all routes of a path.
+"""HEAD requests and the `Allow` header, for all routes of a path together.
 
-Starlette takes both from the first route whose path matches, and FastAPI's routes don't take HEAD.
-So these functions ask every route, which only HEAD and 405 have to pay for.
+Starlette looks at the first route whose path matches, and FastAPI's routes don't accept HEAD. These
+functions ask every route, which costs time for HEAD and 405 only.
 """
 
 from http import HTTPMethod
@@ -15,7 +15,7 @@ def _takes(route: BaseRoute, scope: Scope, method: str) -> bool:
 
 
 def route_head_as_get(scope: Scope) -> Scope:
-    """Return a scope that leads HEAD to the route for GET unless it has one of its own."""
+    """Return a scope that sends HEAD to the GET route, unless there is a route for HEAD."""
     if scope["method"] != "HEAD" or any(_takes(r, scope, "HEAD") for r in scope["app"].routes):
         return scope
     return {**scope, "method": "GET"}
@@ -26,7 +26,7 @@ def allowed_methods(scope: Scope) -> str:
     routes = [route for route in scope["app"].routes if not isinstance(route, Mount)]
     allowed = {m.value for m in HTTPMethod if any(_takes(r, scope, m.value) for r in routes)}
     if not allowed:
-        allowed.add("GET")  # a file of a mounted folder
+        allowed.add("GET")  # a file in a mounted folder
     if "GET" in allowed:
         allowed.add("HEAD")
     return ", ".join(sorted(allowed))

@@ -1,4 +1,4 @@
-"""Middleware around every request. Pure ASGI: Starlette's BaseHTTPMiddleware costs ten times as much."""
+"""Middleware, as pure ASGI: Starlette's BaseHTTPMiddleware costs ten times as much."""
 
 import asyncio
 import logging
@@ -67,14 +67,14 @@ class CORSMiddleware(cors.CORSMiddleware):
 
 
 class RequestMiddleware:
-    """Gives the request an id and a slot, the response its common headers, and both a line in the log.
+    """Gives each request an id, a slot and a log line, and each response its common headers.
 
     At most `max_concurrent_requests` run at a time; others wait for a moment, in order. A request
     holds a slot from the moment its body has been read until its response starts, so slow uploads
     and streams hold none. Probes need no slot.
 
-    Errors that nothing has handled are answered here: Starlette's last resort stands outside all
-    middleware, where responses get no headers.
+    It also answers unhandled errors: Starlette's own handler is outside of all middleware, so its
+    responses would lack these headers.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class RequestMiddleware:
                 await self._take_slot(response)
             await self._app(route_head_as_get(scope), receive, response)
         except ClientDisconnect:
-            pass  # nobody is left to be answered
+            pass  # nobody is left to answer
         except RejectRequest as rejection:
             await reject(rejection.status, scope, receive, response, self._linger)
         except Exception as error:
@@ -125,14 +125,14 @@ class RequestMiddleware:
             except TimeoutError:
                 raise UnavailableError(retry_after=1) from None
         else:
-            await self._slots.acquire()  # at once: a timer would cost more than all else here
+            await self._slots.acquire()  # returns at once, so it needs no costly timer
         response.slots = self._slots
 
 
 class ResponseSender:
     """Sends a response with the common headers, and frees the request's slot when it starts.
 
-    Problem details replace errors in plain text, which Starlette's static files send.
+    Replaces errors in plain text, which Starlette's static files send, with problem details.
     """
 
     __slots__ = ("_is_replaced", "_request_id", "_scope", "_send", "slots", "status")
@@ -150,7 +150,7 @@ class ResponseSender:
 
     async def __call__(self, message: Message) -> None:
         if self._is_replaced:
-            return  # the body of the plain text
+            return  # the body of the replaced response
         if message["type"] == "http.response.start":
             self.free_slot()
             self.status = message["status"]
@@ -188,7 +188,7 @@ def choose_request_id(offered: str | None = None) -> str:
 
 def add_common_headers(headers: RawHeaders, request_id: str) -> None:
     if not any(name == b"cache-control" for name, _ in headers):
-        # Responses hold personal data. A route whose response may be cached says so itself.
+        # Responses hold personal data. A route whose responses may be cached sets the header.
         headers.append((b"cache-control", b"no-store"))
     headers.append((b"x-content-type-options", b"nosniff"))
     headers.append((b"x-request-id", request_id.encode()))

@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, with errors and headers described as they are sent."""
+"""The OpenAPI document: FastAPI's, with the problem details and headers that this service sends."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def problems(*errors: type[AppError]) -> Responses:
     return {status: _problem(status, " or ".join(names)) for status, names in titles.items()}
 
 
-# For `FastAPI(responses=...)`: what any request may get.
+# For `FastAPI(responses=...)`: the errors that any request may get.
 COMMON_PROBLEMS = problems(AppError, UnavailableError) | {
     status: _problem(status, HTTP_PROBLEMS[status][0]) for status in (400, 408, 413, 414, 415, 431)
 }
@@ -90,7 +90,7 @@ def _complete(document: dict[str, Any]) -> None:
     components = document.setdefault("components", {})
     components["headers"] = _HEADERS
     schemas = components.setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which is never sent
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own errors
         schemas.pop(name, None)
     _, definitions = models_json_schema(
         [(Problem, "serialization"), (ValidationProblem, "serialization")],

@@ -17,8 +17,8 @@ from app.http.methods import allowed_methods
 
 logger = logging.getLogger(__name__)
 
-# Titles and details of errors that have no AppError. The texts are ours: those of libraries may
-# quote the client's input, and Python's phrases differ between its versions.
+# Titles and details of errors that have no AppError. They are spelled out here because messages of
+# libraries may quote the client's input, and Python's phrases differ between its versions.
 HTTP_PROBLEMS = {
     400: ("Bad request", "The request is malformed."),
     404: ("Not found", "There is nothing at this path."),
@@ -48,7 +48,7 @@ class ProblemResponse(JSONResponse):
         headers: dict[str, str] | None = None,
         errors: list[dict[str, str]] | None = None,
     ) -> None:
-        """*scope* is None where the request could not be read; *slug* is made from the title."""
+        """*scope* is None if the request couldn't be read. The title is the default *slug*."""
         body: dict[str, Any] = {
             "type": f"/problems/{slug or title.lower().replace(' ', '-')}",
             "title": title,
@@ -86,7 +86,7 @@ def app_problem(scope: Scope, error: AppError) -> ProblemResponse:
 
 
 def unhandled_problem(scope: Scope, error: Exception) -> ProblemResponse:
-    """Make the response for an error that no handler has seen; a bug becomes 500."""
+    """Make the response for an error that no handler has caught. A bug becomes 500."""
     if isinstance(error, AppError):
         return app_problem(scope, error)
     logger.error("Unhandled error", exc_info=error)

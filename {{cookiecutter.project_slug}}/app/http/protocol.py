@@ -1,9 +1,9 @@
 """Connection-level limits for uvicorn, applied before middleware sees a request.
 
-uvicorn has no option for these, so this module builds on parts of its httptools protocol that are
-not documented; pyproject.toml pins uvicorn to one minor release for that reason. `python -m app`
-uses it, and `uvicorn --http app.http.protocol:LimitedProtocol` does. A proxy in front of the
-service can take its place: without this module, everything else works.
+uvicorn has no options for these, so this module builds on undocumented parts of its httptools
+protocol, and pyproject.toml pins uvicorn to one minor release. `python -m app` uses it, and so does
+`uvicorn --http app.http.protocol:LimitedProtocol`. A proxy in front of the service can do the same
+job; everything else works without this module.
 """
 
 import asyncio
@@ -18,15 +18,16 @@ from app.http.problems import http_problem
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Request heads and chunk framing must arrive in time and within a size limit. Clients that send
-    or read nothing are disconnected; malformed HTTP gets problem details.
+    """Request heads and chunk framing must arrive in time and within a size limit.
+
+    Clients that send or read nothing are disconnected. Malformed HTTP gets problem details.
     """
 
     head_timeout: float = limits.HEAD_TIMEOUT_SECONDS
     write_timeout: float = limits.WRITE_TIMEOUT_SECONDS
 
     _in_head = True
-    # Received bytes of this head, or of what frames the chunks of this body.
+    # Bytes received of this head, or of the chunk framing of this body.
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
@@ -48,7 +49,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 1  # or more, of the piece that is being parsed
+        self._head_bytes = 1  # or more: the parser is in the middle of a piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # ignore trailers: a proxy doesn't look there for headers it must remove
@@ -67,7 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._in_head = True  # the next one
+        self._in_head = True  # of the next request
         self._head_bytes = 0
         super().on_message_complete()
 
@@ -112,7 +113,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._reject(self._status)
 
     def _reject(self, status: int) -> None:
-        """Answer with *status* and close; after the response to the previous request, if it runs."""
+        """Answer with *status* and close the connection, after any response that is being sent."""
         if self._is_rejected:
             return
         self._is_rejected = True
@@ -123,7 +124,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             self._send_rejection()
         elif self._in_head:
-            pass  # on_response_complete goes on
+            pass  # on_response_complete sends the rejection
         elif self.pipeline or cycle.response_started:
             self.transport.close()
         else:

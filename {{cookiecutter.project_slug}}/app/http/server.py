@@ -1,4 +1,4 @@
-"""What the server of this process leaves out of what `python -m app` provides."""
+"""A log line about features of `python -m app` that another server doesn't provide."""
 
 import logging
 import sys
@@ -11,9 +11,9 @@ logger = logging.getLogger(__name__)
 def report_missing_features(settings: Settings, *, has_delay: bool) -> None:
     """Log one line that names what is missing; docs/servers.md has more for each server.
 
-    *has_delay* tells whether the server lets the application delay the shutdown.
+    *has_delay* is True if the application can delay the server's shutdown.
     """
-    # uvicorn imports the protocol when it is told to use it, and nothing else does.
+    # Only uvicorn imports this module, and only with the `http` option of `python -m app`.
     if "app.http.protocol" in sys.modules:
         return
     is_development = settings.environment is Environment.DEVELOPMENT

@@ -1,4 +1,4 @@
-"""Graceful shutdown: the service stops being ready some time before it stops accepting connections."""
+"""Graceful shutdown: `/readyz` fails some time before the server stops accepting connections."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# Handlers of event loops: they do nothing themselves, and the loop can't be told to wait.
+# Handlers of event loops do nothing themselves, and what the loop does can't be delayed.
 _LOOPS = {"asyncio", "uvloop"}
 
 

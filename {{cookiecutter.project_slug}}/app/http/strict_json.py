@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Two readers may differ in which of two values they take.
+    # Parsers differ in which of two values they take.
     if len(fields := dict(pairs)) < len(pairs):
         raise ValueError("duplicate name")
     return fields

@@ -1,4 +1,4 @@
-"""Models of the tables. All are imported here: Alembic sees a model only if somebody has imported it."""
+"""Models of the tables. All are imported here, because Alembic sees imported models only."""
 
 from app.models.user import User
 from app.models.user_session import RefreshToken, UserSession

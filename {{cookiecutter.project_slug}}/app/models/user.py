@@ -14,7 +14,7 @@ class User(Base):
         # Addresses are stored in lower case (app.schemas.types.Email), so that the unique
         # constraint holds for any case.
         CheckConstraint("email = lower(email)", name="email_lowercase"),
-        # Pages of users in order of creation.
+        # For the list of users in order of creation.
         Index(None, "created_at", "id"),
     )
 
@@ -25,12 +25,12 @@ class User(Base):
     is_superuser: Mapped[bool] = mapped_column(default=False)
     is_verified: Mapped[bool] = mapped_column(default=False)
     security_stamp: Mapped[UUID] = mapped_column(default=uuid4)
-    """Stands in the tokens that are mailed to the user, which stop working when it is replaced."""
+    """Part of every token that is mailed to the user. A new stamp invalidates them."""
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now, sort_order=101)
 
     @validates("email", "hashed_password", "is_verified")
     def _replace_security_stamp(self, name: str, value: str | bool) -> str | bool:
-        # Verifying the address leaves a link to reset the password alone.
+        # Verifying the address doesn't invalidate a link to reset the password.
         if value is not True and value != getattr(self, name):
             self.security_stamp = uuid4()
         return value

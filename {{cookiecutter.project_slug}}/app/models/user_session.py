@@ -9,7 +9,7 @@ from app.models.user import User
 
 
 class UserSession(Base):
-    """One sign-in on one device. Access and refresh tokens belong to it and end with it."""
+    """One sign-in on one device. Its access and refresh tokens end with it."""
 
     __tablename__ = "user_sessions"
 
@@ -22,7 +22,7 @@ class UserSession(Base):
 
 
 class RefreshToken(Base):
-    """One link of a login's chain of refresh tokens. Only its hash is stored."""
+    """A token in a session's chain of refresh tokens. Only its hash is stored."""
 
     __tablename__ = "refresh_tokens"
 

@@ -2,12 +2,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RequestSchema(BaseModel):
-    """A body that a client sends; members that it doesn't know are refused."""
+    """A request body. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class ResponseSchema(BaseModel):
-    """A body that the service sends; can be made from a model."""
+    """A response body. It can be made from a model."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -39,7 +39,7 @@ def _bare_address(value: Any) -> Any:
     # EmailStr accepts `Ada <ada@example.com>` too, and would drop the name.
     if isinstance(value, str) and "<" in value:
         raise ValueError("must be an address alone, without a name")
-    # Mail software decodes `=?utf-8?q?=61da?=@example.com` (RFC 2047), to Ada's address in this case.
+    # Mail software decodes `=?utf-8?q?=61da?=@example.com` (RFC 2047), here to Ada's address.
     if isinstance(value, str) and "=?" in value:
         raise ValueError("must not contain an encoded word")
     return value
@@ -71,9 +71,9 @@ NewPassword = Annotated[
             "format": "password",
             "writeOnly": True,
             "description": (
-                f"At most {MAX_LENGTH} characters, counted after normalisation (NFKC); passwords that "
-                "are short, common, or contain the e-mail address or the name of this service are "
-                "rejected"
+                f"At most {MAX_LENGTH} characters, counted after normalisation (NFKC). A password is "
+                "rejected if it is short or common, or contains the e-mail address or the name of "
+                "this service"
             ),
             "minLength": 1,
             "maxLength": MAX_TYPED_LENGTH,

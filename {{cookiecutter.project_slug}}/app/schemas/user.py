@@ -19,7 +19,7 @@ class UserCreate(RequestSchema):
 
 
 class UserUpdate(RequestSchema):
-    """What users may change of themselves. A member that is left out stays as it is."""
+    """Changes that users may make to their own account. Fields that are left out stay unchanged."""
 
     email: Email | MISSING = MISSING
     full_name: FullName | MISSING | None = MISSING
@@ -31,7 +31,7 @@ class PasswordChange(RequestSchema):
 
 
 class UserAdminUpdate(RequestSchema):
-    """What superusers may change of any user. A member that is left out stays as it is."""
+    """Changes that superusers may make to any user. Fields that are left out stay unchanged."""
 
     is_active: StrictBool | MISSING = MISSING
     is_superuser: StrictBool | MISSING = MISSING

@@ -11,4 +11,4 @@ class UserSessionRead(ResponseSchema):
     user_agent: str | None
     ip_address: str | None
     current: bool
-    """Whether the request was made with a token of this login."""
+    """Whether the request was made with a token of this session."""

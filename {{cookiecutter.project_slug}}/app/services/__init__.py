@@ -1,1 +1,1 @@
-"""Business logic. A service knows no HTTP and writes no SQL; it raises errors of app.core."""
+"""Business logic, without HTTP and SQL. Services raise the errors of app/core/exceptions.py."""

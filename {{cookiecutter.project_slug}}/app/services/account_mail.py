@@ -1,8 +1,8 @@
 """Mails about an account: confirm the address, reset the password.
 
-A request only notes what is wanted in its `Outbox`. `AccountMailer` looks the account up, writes the
-mail and sends it when the request has been committed and answered, so that the time of an answer
-doesn't tell whether an account exists.
+A request only adds the mails that it wants to its `Outbox`. After the commit and the response,
+`AccountMailer` looks the account up, writes the mail and sends it, so response times don't reveal
+whether an account exists.
 """
 
 import logging
@@ -72,12 +72,12 @@ class AccountMailer:
         self._mailer = mailer
 
     async def send(self, outbox: Outbox) -> None:
-        """Hand the mails of a request to the mailer. Errors are only logged: nobody waits."""
+        """Hand the mails of a request to the mailer. Errors are only logged."""
         for purpose, email in outbox.wanted:
             try:
                 mail = await self._write(purpose, email)
-            except Exception as error:  # noqa: BLE001 -- the request is answered; only the log can tell
-                # The type alone, since the error's text may contain the address.
+            except Exception as error:  # noqa: BLE001 -- the response has been sent
+                # The type only, since the error's text may contain the address.
                 reason = type(error).__name__
                 logger.error("A mail could not be written", extra={"reason": reason})  # noqa: TRY400 -- see above
             else:
@@ -111,8 +111,8 @@ class AccountMailer:
 
     async def _is_within(self, limit: Limit, user: User) -> bool:
         # Only mails that are really sent count; otherwise anyone could exhaust the owner's quota.
-        # The address: nobody's mailbox can be flooded. The account: it can't be used to mail many
-        # strangers by changing its address again and again.
+        # The limit per address keeps mailboxes from being flooded. The limit per account keeps
+        # users from sending mail to many strangers by changing their address again and again.
         return await self._rate_limits.allows(limit, user.email) and await self._rate_limits.allows(
             limit, str(user.id)
         )

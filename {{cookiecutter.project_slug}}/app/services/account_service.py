@@ -29,7 +29,7 @@ class AccountService:
         self._hasher = password_hasher
 
     async def verify_email(self, token: str) -> None:
-        """Raises InvalidTokenError."""
+        """Mark the address that the token was mailed to as verified. Raises InvalidTokenError."""
         user_id, security_stamp = self._decode("verify-email", token)
         user = _check_stamp(await lock_user(self._session, user_id), security_stamp)
         if user.is_verified:
@@ -52,7 +52,7 @@ class AccountService:
         await revoke_user_sessions(self._session, user_id)
 
     def _decode(self, purpose: MailPurpose, token: str) -> tuple[UUID, str]:
-        """Return the user's id and security stamp of a mailed token."""
+        """Return the user id and the security stamp of a mailed token."""
         claims = decode_token(self._key, purpose, token)
         if claims is None:
             raise InvalidTokenError

@@ -72,7 +72,7 @@ class AuthService:
         """Sign a user in. It takes the same time whether or not the address is known.
 
         Raises WrongCredentialsError, and TooManyAttemptsError after too many wrong passwords for
-        one address, for the right password too.
+        one address, even if this password is right.
         """
         email = parse_email(username)
         await self._rate_limits.hit(PER_ACCOUNT, email or username)
@@ -91,7 +91,7 @@ class AuthService:
         return await self.open_session(user.id, client)
 
     async def open_session(self, user_id: UUID, client: Client) -> TokenRead:
-        """Open a session for a user who has proved who they are, and return its first tokens."""
+        """Open a session for an authenticated user and return its first tokens."""
         user_session = UserSession(
             user_id=user_id, user_agent=client.user_agent, ip_address=client.ip_address
         )
@@ -101,7 +101,7 @@ class AuthService:
     async def refresh(self, refresh_token: str) -> TokenRead:
         """Exchange a refresh token for new tokens.
 
-        Raises InvalidRefreshTokenError, or RefreshTokenReusedError for a token that was used before.
+        Raises InvalidRefreshTokenError, or RefreshTokenReusedError for a used token.
         """
         token_hash = self._hash_token(refresh_token)
         token = await consume_refresh_token(self._session, token_hash)

@@ -37,7 +37,7 @@ class CleanupService:
         return await self._in_batches(delete_expired_used_tokens)
 
     async def _in_batches(self, delete: _BatchDelete) -> int:
-        # Walks through the table by id, so that no batch reads again what an earlier one has kept.
+        # Walks through the table by id, so that no batch reads rows that an earlier one has kept.
         before = utc_now() - MIN_AGE
         count, last_id = 0, UUID(int=0)
         while True:

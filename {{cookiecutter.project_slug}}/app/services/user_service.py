@@ -41,17 +41,17 @@ from app.utils.rate_limit import PER_EMAIL_CHANGE, PER_PASSWORD_CHANGE, RateLimi
 
 
 class UserReader:
-    """Reads users. Routes for GET take this one; it has no session that could write."""
+    """Reads users, for GET routes. It has no session that could write."""
 
     def __init__(self, reader: ReadSession) -> None:
         self._reader = reader
 
     async def get(self, user_id: UUID) -> User:
-        """Raises NotFoundError."""
+        """Return a user. Raises NotFoundError."""
         return await get_user(self._reader, user_id)
 
     async def list_users(self, params: UserListParams) -> FetchedPage[User]:
-        """Raises InvalidCursorError."""
+        """Return a page of users. Raises InvalidCursorError."""
         return await list_users(self._reader, params)
 
 
@@ -86,8 +86,8 @@ class UserService:
     async def ensure_superuser(self, new: UserCreate) -> bool:
         """Create a superuser unless one with this address exists. Return whether it was created.
 
-        Raises NotASuperuserError when the address has another account, which anybody may have
-        signed up with.
+        Raises NotASuperuserError when the address belongs to any other account, since anybody may
+        have signed up with it.
         """
         user = await find_user_by_email(self._session, new.email)
         if user is not None:
@@ -122,9 +122,9 @@ class UserService:
         values = change.model_dump()
         is_new_email = values.get("email", current.email) != current.email
         if is_new_email:
-            # The answer tells whether an address has an account.
+            # The response reveals whether an address has an account.
             await self._rate_limits.hit(PER_EMAIL_CHANGE, str(current.id))
-        # Locked: while an old address is being verified, that must not count for the new one.
+        # Lock the row: a concurrent verification of the old address must not verify the new one.
         user = await lock_user(self._session, current.id)
         if user is None or not user.is_active:
             raise UnauthorizedError
@@ -152,7 +152,7 @@ class UserService:
                 change.new_password.get_secret_value(), checked.email, field="new_password"
             )
         user = await lock_user(self._session, checked.id)
-        # With the old password, nobody must undo a reset that came in between.
+        # A reset may have come in between, which the old password must not undo.
         if user is None or user.security_stamp != checked.security_stamp:
             raise WrongPasswordError
         user.hashed_password = hashed_password
@@ -169,12 +169,12 @@ class UserService:
         user = await self._lock(user_id)
         await self._set(user, values)
         if values.get("is_active") is False:
-            # Last: a login in progress waits for the lock, and fails afterwards.
+            # A login in progress waits for the lock, and then fails because the user is inactive.
             await revoke_user_sessions(self._session, user.id)
         return user
 
     async def delete(self, user_id: UUID) -> None:
-        """Delete the user and all sessions of the user. Raises NotFoundError, LastSuperuserError."""
+        """Delete the user and their sessions. Raises NotFoundError, LastSuperuserError."""
         await self._check_not_last_superuser(user_id)
         await delete_user(self._session, await self._lock(user_id))
 

@@ -1,1 +1,1 @@
-"""What services use besides the database: mail, and limits of attempts."""
+"""Mail and rate limits."""

@@ -44,18 +44,18 @@ def _parse(address: str) -> ValidatedEmail:
 
 
 def _to_ascii(address: str) -> str:
-    """Write an internationalised domain as DNS knows it: few servers accept it otherwise (RFC 6531)."""
+    """Encode an internationalised domain for DNS: few servers accept it unencoded (RFC 6531)."""
     return _parse(address).ascii_email or address
 
 
 def _describe(mail: Mail, error: BaseException) -> dict[str, Any]:
-    """Return the fields of a log line. The error's text isn't one: it may quote a token of the mail."""
+    """Return the fields of a log line, without the error's text, which may quote a token."""
     code = getattr(error, "code", None)
     return {"template": mail.template, "reason": type(error).__name__, "code": code}
 
 
 def _is_permanent(error: Exception) -> bool:
-    """Tell whether the server rejected the mail for good (RFC 5321 section 4.2.1)."""
+    """Return whether the server rejected the mail for good (RFC 5321 section 4.2.1)."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return all(_is_permanent(refusal) for refusal in error.recipients)
     return isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 500
@@ -101,7 +101,7 @@ class Mailer:
         for task in pending:
             task.cancel()
         if pending:
-            # Bounded too: a cancelled aiosmtplib still says QUIT and waits for the answer.
+            # Bounded too: a cancelled aiosmtplib still sends QUIT and waits for the answer.
             await asyncio.wait(pending, timeout=1)
 
     async def _deliver(self, mail: Mail) -> None:
@@ -149,7 +149,7 @@ class Mailer:
         async with self._connections:
             await aiosmtplib.send(
                 message,
-                # Explicitly: addresses that are parsed from the headers again could differ.
+                # Explicit: aiosmtplib would parse them from the headers, perhaps differently.
                 sender=_to_ascii(settings.email_from),
                 recipients=[_to_ascii(to)],
                 hostname=settings.smtp_host,

@@ -1,4 +1,4 @@
-"""Limits of attempts, counted by all processes together when REDIS_URL is set."""
+"""Rate limits. With REDIS_URL, all processes count together."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class Limit(NamedTuple):
-    """A rate, counted under a name of its own. The time begins with the first attempt."""
+    """A rate with its own counters. The period begins with the first attempt."""
 
     name: str
     rate: RateLimitItem
@@ -37,7 +37,7 @@ class RateLimits:
     """Counts attempts in the store of REDIS_URL, or in this process without one.
 
     While the store is unreachable, each process counts for itself. A store that doesn't answer must
-    not hold up logins: it gets *timeout* seconds, and then a *pause* before it is asked again.
+    not hold up logins: it gets *timeout* seconds, and isn't asked again for *pause* seconds.
     """
 
     def __init__(self, settings: Settings, *, timeout: float = 0.5, pause: float = 5) -> None:
@@ -92,7 +92,7 @@ class RateLimits:
         return await action(self._local)
 
     def _hashed(self, subject: str) -> str:
-        # The store learns no addresses, and services that share it don't share counters.
+        # Hashed, so that the store sees no addresses, and services that share it count separately.
         return hmac_sha256(self._key, subject)
 
 

@@ -149,7 +149,9 @@ async def test_error_page_of_a_route_stays(app: FastAPI, client: httpx2.AsyncCli
     assert (await client.get("/page")).text == "<p>Gone</p>"
 
 
-async def test_status_without_a_text_of_ours(app: FastAPI, client: httpx2.AsyncClient) -> None:
+async def test_other_status_gets_a_general_problem(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
     @app.get("/teapot", include_in_schema=False)
     async def teapot() -> HTMLResponse:
         return HTMLResponse("short and stout", 418, headers={"Content-Type": "text/plain"})

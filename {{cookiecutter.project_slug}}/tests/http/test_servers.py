@@ -21,7 +21,7 @@ DOCUMENT = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\.venv/bin/(.+)$", DOCUMENT, re.MULTILINE)
 
 PROXIES = "TRUSTED_PROXIES as the only rule for forwarded headers"
-# What the log says is missing, by the first words of the command.
+# The features that the log reports as missing, by the first words of the command.
 MISSING = {
     "python -m app": None,
     "uvicorn app.main:app --port 8000 --http": None,

@@ -1,4 +1,4 @@
-"""What a body may be: strict JSON, or a form where a route takes one."""
+"""Bodies are strict JSON, or a form where a route takes one."""
 
 import httpx2
 import pytest

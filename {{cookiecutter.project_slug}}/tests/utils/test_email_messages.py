@@ -1,4 +1,4 @@
-"""The messages that the mailer sends: headers, both bodies, and the addresses it gives to the server."""
+"""Mails that the mailer sends: headers, both bodies, and the addresses it gives to the server."""
 
 from email import message_from_bytes, policy
 from email.message import EmailMessage

@@ -1,4 +1,4 @@
-"""E-mail verification and password reset, which need mail: EMAIL_ENABLED."""
+"""E-mail verification and password reset, for services with EMAIL_ENABLED."""
 
 from fastapi import APIRouter, Response, status
 
