@@ -63,7 +63,9 @@ def test_production_rejects_missing_setting(name: str) -> None:
 
 
 def test_production_rejects_value_from_example_env() -> None:
-    with pytest.raises(SettingsError, match="FRONTEND_URL: is missing or still has its default for develop"):
+    with pytest.raises(
+        SettingsError, match="FRONTEND_URL: is missing or still has its default for develop"
+    ):
         load_settings(**(GOOD | {"frontend_url": "http://localhost:3000"}))
 
 
