@@ -12,9 +12,12 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
+from sqlalchemy import select
 
 from app import __main__ as python_m_app
+from app.application import create_app
 from app.core.config import ROOT, Settings
+from app.dependencies.resources import Resources
 
 
 def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -83,3 +86,15 @@ def test_dependencies_stay_on_the_event_loop(app: FastAPI) -> None:
     assert len(functions) > 5
     for function in functions:
         assert inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+async def test_application_opens_its_resources_when_it_starts(settings: Settings) -> None:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app) as state:
+        assert state is not None
+        resources: Resources = state["resources"]
+        async with resources.database.read_session() as session:
+            assert await session.scalar(select(1)) == 1
+        assert await resources.password_hasher.verify(
+            "x", await resources.password_hasher.hash("x")
+        )

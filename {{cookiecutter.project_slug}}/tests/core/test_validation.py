@@ -63,10 +63,8 @@ class Dog(BaseModel):
     kind: Literal["dog"]
 
 
-def check_even(number: int) -> int:
-    if number % 2:
-        raise ValueError("must be even")
-    return number
+def reject(_number: int) -> int:
+    raise ValueError("must be even")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,7 @@ def test_message_of_python_that_quotes_the_input_is_dropped(value: str) -> None:
 
 
 def test_useful_messages_stay() -> None:
-    assert message(Annotated[int, AfterValidator(check_even)], 3) == "must be even"
+    assert message(Annotated[int, AfterValidator(reject)], 3) == "must be even"
     assert message(Annotated[int, Field(gt=7)], 3) == "Input should be greater than 7"
     assert message(EmailStr, "ada") == "value is not a valid email address"
     assert message(Literal["cat"], "dog") == "Input should be 'cat'"

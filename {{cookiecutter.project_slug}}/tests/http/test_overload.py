@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import QueuePool, select
 from starlette.types import Message
 
-from app.dependencies.get_db import SessionDep
+from app.dependencies.get_db import ReadSessionDep
 from app.dependencies.resources import Resources
 from tests.support import ME, PASSWORD, USERS, assert_problem, set_limits
 
@@ -127,7 +127,7 @@ async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
     release = asyncio.Event()
 
     @app.get("/stream", include_in_schema=False)
-    async def stream(session: SessionDep) -> StreamingResponse:
+    async def stream(session: ReadSessionDep) -> StreamingResponse:
         await session.execute(select(1))
 
         async def body() -> AsyncIterator[bytes]:
