@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -47,13 +46,3 @@ class JSONRoute(APIRoute):
             return await handler(StrictRequest(request.scope, request.receive))
 
         return handle
-
-
-async def _require_form(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
-        raise HTTPException(415)
-
-
-# Required on routes that take a form: FastAPI reads any other content type as an empty form.
-FormBody = Depends(_require_form)

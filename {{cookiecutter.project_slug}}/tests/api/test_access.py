@@ -11,8 +11,6 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from app.dependencies.current_user import CurrentUser
-from app.dependencies.resources import Resources
-from app.utils.rate_limit import PER_IP
 from tests.support import UserClient
 
 # Routes that anybody may call without signing in, of any method.
@@ -43,8 +41,6 @@ SIGNED_IN = {
     "list_user_sessions",
     "revoke_user_session",
 }
-# Routes without sign-in and without a rate limit (RateLimitByIP), because a call costs little.
-UNLIMITED = {"openapi", "docs", "docs-assets", "livez", "readyz"}
 
 
 class Call(NamedTuple):
@@ -102,27 +98,8 @@ async def find_missing_superuser_checks(user: UserClient, app: FastAPI) -> list[
     return problems
 
 
-async def find_unlimited_routes(
-    client: httpx2.AsyncClient, app: FastAPI, resources: Resources
-) -> list[str]:
-    """List the routes that answer without a token however often an address has called them."""
-    while await resources.rate_limits.allows(PER_IP, "127.0.0.1"):
-        pass
-    problems = []
-    for call in calls(app):
-        if call.name in (PUBLIC | OPTIONAL_SIGN_IN) - UNLIMITED:
-            response = await client.request(call.method, call.url)
-            status = response.status_code
-            if status != 429:
-                problems.append(
-                    f"{call} answers {status} after too many requests: give it "
-                    "`dependencies=[RateLimitByIP]`, or if a call costs little, add it to UNLIMITED"
-                )
-    return problems
-
-
 def test_lists_name_existing_routes(app: FastAPI) -> None:
-    listed = PUBLIC | OPTIONAL_SIGN_IN | SIGNED_IN | UNLIMITED
+    listed = PUBLIC | OPTIONAL_SIGN_IN | SIGNED_IN
     unknown = listed - {route.name for route in iter_route_contexts(app.routes)}
     assert not unknown, f"no route has this name; remove it from the lists above: {unknown}"
 
@@ -130,7 +107,6 @@ def test_lists_name_existing_routes(app: FastAPI) -> None:
 def test_lists_do_not_overlap() -> None:
     lists = [PUBLIC, OPTIONAL_SIGN_IN, SIGNED_IN]
     assert len(set().union(*lists)) == sum(len(names) for names in lists)
-    assert UNLIMITED <= PUBLIC | OPTIONAL_SIGN_IN
 
 
 async def test_unlisted_route_needs_a_token(client: httpx2.AsyncClient, app: FastAPI) -> None:
@@ -141,12 +117,6 @@ async def test_unlisted_route_needs_a_superuser(ada: UserClient, app: FastAPI) -
     assert await find_missing_superuser_checks(ada, app) == []
 
 
-async def test_public_route_has_a_rate_limit(
-    client: httpx2.AsyncClient, app: FastAPI, resources: Resources
-) -> None:
-    assert await find_unlimited_routes(client, app, resources) == []
-
-
 def test_openapi_document_agrees_with_the_lists(app: FastAPI) -> None:
     for operations in app.openapi()["paths"].values():
         for operation in operations.values():
@@ -155,17 +125,12 @@ def test_openapi_document_agrees_with_the_lists(app: FastAPI) -> None:
             assert name in OPTIONAL_SIGN_IN or needs_token == (name not in PUBLIC), (
                 f"the OpenAPI document and PUBLIC disagree about route {name!r}"
             )
-            if name in (PUBLIC | OPTIONAL_SIGN_IN) - UNLIMITED:
-                assert "429" in operation["responses"], (
-                    f"add `responses={{429: {{}}}}` to route {name!r}, which has a rate limit"
-                )
 
 
 async def test_forgotten_checks_are_found(
     app: FastAPI,
     client: httpx2.AsyncClient,
     ada: UserClient,
-    resources: Resources,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     @app.get("/open", include_in_schema=False)
@@ -183,5 +148,3 @@ async def test_forgotten_checks_are_found(
     monkeypatch.setattr(f"{__name__}.PUBLIC", PUBLIC | {"open_to_all", "open_to_users"})
     (problem,) = await find_wrong_access(client, app)
     assert problem.startswith("GET /half-open (route 'open_to_users') answers 401 without a token")
-    problems = await find_unlimited_routes(client, app, resources)
-    assert [problem.partition(" (")[0] for problem in problems] == ["GET /open", "GET /half-open"]

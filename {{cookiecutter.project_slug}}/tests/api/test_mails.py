@@ -17,6 +17,7 @@ from app.core.exceptions import UnavailableError
 from app.core.logging import request_id_var
 from app.db.session import Database
 from app.dependencies.resources import Resources
+from app.manage import create_first_superuser
 from app.models.user import User
 from app.services import account_mail
 from app.utils import email
@@ -81,6 +82,30 @@ async def test_account_is_looked_up_after_the_response(
     async with client_of(observed_app) as client:
         await client.post(f"{AUTH}/{path}/request", json={"email": "ada@example.com"})
     assert order == ["http.response.start", "http.response.body", "look-up"]
+
+
+@pytest.mark.parametrize("path", ["verify-email", "password-reset"])
+async def test_request_for_a_mail_has_an_empty_answer(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    response = await client.post(f"{AUTH}/{path}/request", json={"email": "nobody@example.com"})
+    assert response.status_code == 202
+    assert response.content == b""
+    described = (await client.get("/openapi.json")).json()["paths"][f"{AUTH}/{path}/request"]
+    always = {"400", "408", "413", "414", "415", "431", "500", "503"}
+    assert described["post"]["responses"].keys() == {"202", "422", "429"} | always
+
+
+async def test_superuser_created_by_a_command_gets_no_mail(
+    settings: Settings, mailbox: Mailbox, resources: Resources
+) -> None:
+    values = settings.model_dump() | {
+        "first_superuser_email": "root@example.com",
+        "first_superuser_password": PASSWORD,
+    }
+    assert await create_first_superuser(TestSettings(**values))
+    await resources.mailer.close()
+    assert mailbox.messages == []
 
 
 async def test_mail_that_cannot_be_written_is_logged_without_personal_data(

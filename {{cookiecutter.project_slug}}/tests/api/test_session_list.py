@@ -1,8 +1,13 @@
 """The list of one's sessions, in which each can be revoked."""
 
 from fastapi import FastAPI
+from sqlalchemy import update
 
-from tests.support import ME, UserClient, assert_problem, client_of
+from app.db.base import utc_now
+from app.db.session import Database
+from app.dependencies.resources import Resources
+from app.models.user_session import RefreshToken
+from tests.support import ME, UserClient, assert_problem, client_of, statements
 
 
 async def test_sessions_are_listed_newest_first_with_their_devices(
@@ -38,3 +43,21 @@ async def test_session_of_another_user_is_not_found(ada: UserClient, root: UserC
     (session,) = (await ada.get(f"{ME}/sessions")).json()
     assert_problem(await root.delete(f"{ME}/sessions/{session['id']}"), 404, "not-found")
     assert await ada.is_signed_in()
+
+
+async def test_session_that_cannot_be_refreshed_is_not_listed(
+    ada: UserClient, database: Database
+) -> None:
+    async with database.session.begin() as session:
+        await session.execute(update(RefreshToken).values(expires_at=utc_now()))
+    await ada.sign_in()
+    (listed,) = (await ada.get(f"{ME}/sessions")).json()
+    assert listed["current"]
+
+
+async def test_list_takes_one_query_after_authentication(
+    ada: UserClient, resources: Resources
+) -> None:
+    with statements(resources.database) as executed:
+        assert (await ada.get(f"{ME}/sessions")).status_code == 200
+    assert len(executed) == 2

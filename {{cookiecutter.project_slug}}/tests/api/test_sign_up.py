@@ -41,7 +41,6 @@ async def test_new_user_is_committed_before_the_response(
         assert await reader.scalar(select(User.email)) == ada.email
 
 
-@pytest.mark.parametrize("settings_values", [{"email_enabled": False}])
 @pytest.mark.parametrize(
     ("email", "same"),
     [

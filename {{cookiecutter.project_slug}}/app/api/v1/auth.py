@@ -13,8 +13,9 @@ from app.core.exceptions import (
 from app.dependencies.client import ClientDep, RateLimitByIP
 from app.dependencies.current_user import CurrentUserSession
 from app.dependencies.services import AuthServiceDep
+from app.http.forms import FormBody
 from app.http.openapi import problems
-from app.http.strict_json import FormBody, JSONRoute
+from app.http.strict_json import JSONRoute
 from app.schemas.token import RefreshRequest, TokenRead
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=JSONRoute)

@@ -1,6 +1,5 @@
-"""The OpenAPI document and the page that shows it."""
+"""The OpenAPI document."""
 
-import re
 from typing import Any
 
 import httpx2
@@ -9,32 +8,11 @@ from fastapi import FastAPI
 
 from app.core.exceptions import EmailTakenError, LastSuperuserError
 from app.http.openapi import install_openapi, operation_id, problems
-from tests.support import AUTH
-
-
-async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
-    page = await client.get("/docs")
-    assert page.status_code == 200
-    urls = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(urls) == 3
-    for url in urls:
-        assert url.startswith("/docs/assets/")
-        assert (await client.get(url)).status_code == 200
-
-
-async def test_project_name_is_escaped(
-    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.http.docs.PROJECT_NAME", "</title><script>alert(1)</script>")
-    page = (await client.get("/docs")).text
-    assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;</title>" in page
-    assert "<script>alert" not in page
 
 
 @pytest.mark.parametrize("settings_values", [{"docs_enabled": False}])
-async def test_docs_can_be_turned_off(client: httpx2.AsyncClient) -> None:
-    for path in ("/docs", "/openapi.json", "/docs/assets/swagger-ui.css"):
-        assert (await client.get(path)).status_code == 404
+async def test_document_can_be_turned_off(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/openapi.json")).status_code == 404
 
 
 @pytest.fixture
@@ -95,15 +73,10 @@ async def test_summary_is_the_first_line_of_the_docstring(
     assert operations["update_me"]["description"].endswith("has to be verified.")
 
 
-async def test_accepted_and_no_content_have_no_body(
-    operations: dict[str, dict[str, Any]], client: httpx2.AsyncClient
-) -> None:
+async def test_no_content_has_no_schema(operations: dict[str, dict[str, Any]]) -> None:
     for operation in operations.values():
         for status in {"202", "204"} & operation["responses"].keys():
             assert "content" not in operation["responses"][status]
-    response = await client.post(f"{AUTH}/password-reset/request", json={"email": "a@example.com"})
-    assert response.status_code == 202
-    assert response.content == b""
 
 
 def test_route_may_describe_more() -> None:
@@ -130,17 +103,14 @@ ALWAYS = {"400", "408", "413", "414", "415", "431", "500"}
 STATUSES = {
     "livez": {"200", "503"},
     "readyz": {"200", "503"},
-    "create_token": {"200", "401", "422", "429", "503"},
-    "refresh_token": {"200", "401", "422", "429", "503"},
+    "create_token": {"200", "401", "422", "503"},
+    "refresh_token": {"200", "401", "422", "503"},
     "log_out": {"204", "401", "503"},
-    "verify_email": {"204", "422", "429", "503"},
-    "request_password_reset": {"202", "422", "429", "503"},
-    "create_user": {"201", "403", "409", "422", "429", "503"},
+    "create_user": {"201", "403", "409", "422", "503"},
     "read_me": {"200", "401", "503"},
-    "update_me": {"200", "401", "409", "422", "429", "503"},
+    "update_me": {"200", "401", "409", "422", "503"},
     "delete_me": {"204", "401", "404", "409", "503"},
-    "change_password": {"204", "401", "403", "422", "429", "503"},
-    "revoke_user_session": {"204", "401", "404", "422", "503"},
+    "change_password": {"204", "401", "403", "422", "503"},
     "list_users": {"200", "401", "403", "422", "503"},
     "update_user": {"200", "401", "403", "404", "409", "422", "503"},
 }
@@ -148,4 +118,5 @@ STATUSES = {
 
 @pytest.mark.parametrize("name", STATUSES)
 async def test_every_status_is_listed(operations: dict[str, dict[str, Any]], name: str) -> None:
-    assert operations[name]["responses"].keys() == STATUSES[name] | ALWAYS
+    # 429: tests/api/test_rate_limited_routes.py.
+    assert operations[name]["responses"].keys() - {"429"} == STATUSES[name] | ALWAYS

@@ -1,0 +1,61 @@
+"""Routes without sign-in have a rate limit."""
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from app.dependencies.resources import Resources
+from app.utils.rate_limit import PER_IP
+from tests.api.test_access import OPTIONAL_SIGN_IN, PUBLIC, calls
+
+# Routes without sign-in and without a rate limit (RateLimitByIP), because a call costs little.
+UNLIMITED = {"openapi", "docs", "docs-assets", "livez", "readyz"}
+LIMITED = (PUBLIC | OPTIONAL_SIGN_IN) - UNLIMITED
+
+
+async def find_unlimited_routes(
+    client: httpx2.AsyncClient, app: FastAPI, resources: Resources
+) -> list[str]:
+    """List the routes that answer without a token however often an address has called them."""
+    while await resources.rate_limits.allows(PER_IP, "127.0.0.1"):
+        pass
+    problems = []
+    for call in calls(app):
+        if call.name in LIMITED:
+            response = await client.request(call.method, call.url)
+            status = response.status_code
+            if status != 429:
+                problems.append(
+                    f"{call} answers {status} after too many requests: give it "
+                    "`dependencies=[RateLimitByIP]`, or if a call costs little, add it to UNLIMITED"
+                )
+    return problems
+
+
+def test_unlimited_routes_are_public() -> None:
+    assert UNLIMITED <= PUBLIC | OPTIONAL_SIGN_IN
+
+
+async def test_public_route_has_a_rate_limit(
+    client: httpx2.AsyncClient, app: FastAPI, resources: Resources
+) -> None:
+    assert await find_unlimited_routes(client, app, resources) == []
+
+
+async def test_forgotten_limit_is_found(
+    client: httpx2.AsyncClient, app: FastAPI, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.get("/open", include_in_schema=False)
+    async def open_to_all() -> None:
+        """Take no user."""
+
+    monkeypatch.setattr(f"{__name__}.LIMITED", LIMITED | {"open_to_all"})
+    (problem,) = await find_unlimited_routes(client, app, resources)
+    assert problem.startswith("GET /open (route 'open_to_all') answers 200 after too many requests")
+
+
+def test_openapi_document_has_the_status_of_the_limit(app: FastAPI) -> None:
+    for operations in app.openapi()["paths"].values():
+        for operation in operations.values():
+            if operation["operationId"] in LIMITED:
+                assert "429" in operation["responses"], operation["operationId"]

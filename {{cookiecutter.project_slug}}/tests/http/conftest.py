@@ -1,0 +1,15 @@
+"""Fixtures of the tests of the web shell."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+
+@pytest.fixture
+def static_file(app: FastAPI, tmp_path: Path) -> str:
+    """The path of a static file, which Starlette answers for without a route of ours."""
+    (tmp_path / "page.css").write_text("body {}")
+    app.mount("/static", StaticFiles(directory=tmp_path))
+    return "/static/page.css"
