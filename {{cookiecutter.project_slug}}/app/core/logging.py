@@ -1,4 +1,4 @@
-"""Logging: every line, uvicorn's and the libraries' too, in one format and with the request's id."""
+"""Logging: one format for every line, those of uvicorn and libraries too, with the request's id."""
 
 import logging.config
 import sys
@@ -21,7 +21,7 @@ def _add_request_id(
 def _drop_color_message(
     _logger: logging.Logger, _name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    # uvicorn says it a second time, in colours.
+    # uvicorn repeats its message here, with colour codes.
     event.pop("color_message", None)
     return event
 
@@ -38,13 +38,13 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def configure_logging(level: str, log_format: Literal["console", "json"]) -> None:
-    """Send the standard library's logging to standard error; `log_format` is `console` or `json`.
+    """Send the standard library's logging to standard error.
 
-    Loggers are those of the standard library: `logging.getLogger(__name__)`. What is given as
-    `extra={...}` and what is bound with `structlog.contextvars` become fields of the line.
+    Use its loggers: `logging.getLogger(__name__)`. Values passed as `extra={...}` or bound with
+    `structlog.contextvars` become fields of the line.
     """
     renderers: list[structlog.typing.Processor]
-    # Tracebacks show no local variables: they hold passwords and tokens.
+    # Tracebacks leave out local variables, which may be passwords and tokens.
     if log_format == "json":
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
@@ -69,10 +69,10 @@ def configure_logging(level: str, log_format: Literal["console", "json"]) -> Non
         "handlers": {"default": {"class": "logging.StreamHandler", "formatter": "default"}},
         "root": {"handlers": ["default"], "level": level},
         "loggers": {
-            # uvicorn sets handlers of its own before it imports the application.
+            # uvicorn may have installed its own handlers before it imports the application.
             "uvicorn": {"handlers": [], "propagate": True},
             "uvicorn.error": {"handlers": [], "propagate": True},
-            # The application's own line for each request replaces this one.
+            # RequestMiddleware logs each request.
             "uvicorn.access": {"handlers": [], "propagate": False},
         },
     }
