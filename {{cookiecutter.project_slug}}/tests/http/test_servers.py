@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 DOCUMENT = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\.venv/bin/(.+)$", DOCUMENT, re.MULTILINE)
+RUNNABLE = [c for c in COMMANDS if sys.platform != "win32" or not c.startswith("gunicorn")]
 
 PROXIES = "TRUSTED_PROXIES as the only rule for forwarded headers"
 # The features that the log reports as missing, by the first words of the command.
@@ -56,11 +57,7 @@ def client_address(service: Service, forwarded: str) -> str:
     return address
 
 
-@pytest.mark.parametrize(
-    "command",
-    # gunicorn doesn't run on Windows.
-    [name for name in COMMANDS if sys.platform != "win32" or not name.startswith("gunicorn")],
-)
+@pytest.mark.parametrize("command", RUNNABLE)
 def test_server_starts_serves_and_stops(
     migrated_database_url: URL, tmp_path: Path, command: str
 ) -> None:
