@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from sqlalchemy import select
 
 from app import __main__ as python_m_app
 from app.application import create_app
-from app.core.config import ROOT, Settings
+from app.core.config import ROOT, Environment, Settings
 from app.dependencies.resources import Resources
+from app.http.shutdown import shutdown
 
 
 def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -68,6 +70,26 @@ def test_settings_reach_the_server(
         "timeout_graceful_shutdown": settings.shutdown_timeout,
         "log_config": None,
     }
+
+
+@pytest.mark.parametrize("environment", ["test", "development"])
+async def test_lifespan_opens_the_resources(
+    settings: Settings, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+
+    @contextmanager
+    def on_sigterm(delay: float) -> Iterator[bool]:
+        delays.append(delay)
+        yield True
+
+    monkeypatch.setattr(shutdown, "on_sigterm", on_sigterm)
+    settings = settings.model_copy(update={"environment": Environment(environment)})
+    app = create_app(settings)
+    async with app.router.lifespan_context(app) as state:
+        assert state is not None
+        assert state["resources"].settings is settings
+    assert delays == [0 if environment == "development" else settings.shutdown_delay]
 
 
 def dependencies(dependant: Dependant) -> Iterator[Dependant]:

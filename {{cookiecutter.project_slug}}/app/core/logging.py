@@ -1,4 +1,4 @@
-"""Logging. All lines, also those of uvicorn and libraries, have one format and the request's id."""
+"""Logging: one format for every line, those of uvicorn and libraries too, with the request's id."""
 
 import logging.config
 import sys

@@ -1,4 +1,4 @@
-"""The page /docs. Its files come from an installed package, so it works without internet access."""
+"""`/docs`, from the files of an installed package, so that it works without internet access."""
 
 from html import escape
 from importlib.resources import files
@@ -9,8 +9,6 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 
-from app.core.config import PROJECT_NAME
-
 router = APIRouter(include_in_schema=False)
 
 
@@ -20,7 +18,7 @@ async def docs(request: Request) -> HTMLResponse:
     assets = f"{root_path}/docs/assets"
     return get_swagger_ui_html(
         openapi_url=f"{root_path}{request.app.openapi_url}",
-        title=escape(PROJECT_NAME),  # FastAPI doesn't escape it
+        title=escape(request.app.title),  # FastAPI doesn't escape it
         swagger_js_url=f"{assets}/swagger-ui-bundle.js",
         swagger_css_url=f"{assets}/swagger-ui.css",
         swagger_favicon_url=f"{assets}/favicon.png",

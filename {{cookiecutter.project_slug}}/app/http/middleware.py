@@ -157,23 +157,15 @@ class ResponseSender:
             headers = list(message.get("headers", ()))
             if self.status >= 400 and _is_plain_text(headers):
                 self._is_replaced = True
-                await self._send_problem(headers)
-                return
-            add_common_headers(headers, self._request_id)
-            message["headers"] = headers
+                problem = http_problem(self._scope, self.status, _without_content(headers))
+                message["headers"] = problem.raw_headers
+                add_common_headers(problem.raw_headers, self._request_id)
+                await self._send(message)
+                message = {"type": "http.response.body", "body": problem.body}
+            else:
+                add_common_headers(headers, self._request_id)
+                message["headers"] = headers
         await self._send(message)
-
-    async def _send_problem(self, headers: RawHeaders) -> None:
-        kept = {
-            name.decode(): value.decode("latin-1")
-            for name, value in headers
-            if name not in {b"content-length", b"content-type"}
-        }
-        problem = http_problem(self._scope, self.status, kept)
-        add_common_headers(problem.raw_headers, self._request_id)
-        start = {"status": self.status, "headers": problem.raw_headers}
-        await self._send({"type": "http.response.start", **start})
-        await self._send({"type": "http.response.body", "body": problem.body})
 
     def free_slot(self) -> None:
         if self.slots is not None:
@@ -198,6 +190,11 @@ def add_common_headers(headers: RawHeaders, request_id: str) -> None:
 
 def _is_plain_text(headers: RawHeaders) -> bool:
     return Headers(raw=headers).get("content-type", "").startswith("text/plain")
+
+
+def _without_content(headers: RawHeaders) -> dict[str, str]:
+    content = {"content-length", "content-type"}
+    return {name: value for name, value in Headers(raw=headers).items() if name not in content}
 
 
 def _is_probe(scope: Scope) -> bool:

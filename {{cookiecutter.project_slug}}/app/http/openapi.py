@@ -14,22 +14,22 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def _header(description: str, *, required: bool = True, **schema: Any) -> dict[str, Any]:
-    return {"description": description, "required": required, "schema": schema}
+    return {
+        "description": description,
+        "required": required,
+        "schema": {"type": "string"} | schema,
+    }
 
 
 _HEADERS = {
     "X-Request-ID": _header(
-        "The request's own X-Request-ID if it is valid, otherwise a new one. Every log line of the "
-        "request has it.",
-        type="string",
+        "The client's own X-Request-ID if it is valid, otherwise a new one",
         pattern="^[A-Za-z0-9._-]{1,128}$",
     ),
-    "WWW-Authenticate": _header("How to authenticate (RFC 6750)", type="string", const="Bearer"),
+    "WWW-Authenticate": _header("How to authenticate (RFC 6750)", const="Bearer"),
     "Retry-After": _header("Seconds until the next attempt", type="integer", minimum=1),
-    "Location": _header("Path of the new resource", type="string", format="uri-reference"),
-    "Link": _header(
-        'The next page, as rel="next" (RFC 8288), if there is one', required=False, type="string"
-    ),
+    "Location": _header("Path of the new resource", format="uri-reference"),
+    "Link": _header('The next page, as rel="next" (RFC 8288), if any', required=False),
 }
 _HEADERS_OF_STATUS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
@@ -40,10 +40,10 @@ def _headers(*names: str) -> dict[str, Any]:
 
 def _problem(status: int, description: str) -> dict[str, Any]:
     model = "ValidationProblem" if status == 422 else "Problem"
-    schema = {"$ref": f"#/components/schemas/{model}"}
+    content = {"schema": {"$ref": f"#/components/schemas/{model}"}}
     return {
         "description": description,
-        "content": {"application/problem+json": {"schema": schema}},
+        "content": {"application/problem+json": content},
         "headers": _headers(*_HEADERS_OF_STATUS.get(status, [])),
     }
 

@@ -39,9 +39,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._head_timer, self._write_timer):
-            if timer is not None:
-                timer.cancel()
+        _cancel(self._head_timer)
+        _cancel(self._write_timer)
         super().connection_lost(exc)
 
     # Called by the parser, in this order.
@@ -91,17 +90,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._write_timer = self.loop.call_later(self.write_timeout, self.transport.abort)
 
     def resume_writing(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
+        _cancel(self._write_timer)
         super().resume_writing()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_timeout, self._give_up)
 
     def _stop_awaiting_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        _cancel(self._head_timer)
+        self._head_timer = None
 
     def _give_up(self) -> None:
         if self._head_bytes:
@@ -146,3 +143,8 @@ class LimitedProtocol(HttpToolsProtocol):
         lines += [b"%b: %b" % header for header in headers]
         self.transport.write(b"\r\n".join([*lines, b"", problem.body]))
         self.transport.close()
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -38,7 +38,7 @@ async def test_wrong_current_password_changes_nothing(ada: UserClient) -> None:
     await ada.sign_in(PASSWORD)
 
 
-@pytest.mark.parametrize("new_password", ["short", "password1234", "my ada@example.com"])
+@pytest.mark.parametrize("new_password", ["short", "my ada@example.com"])
 async def test_rejected_new_password_changes_nothing(ada: UserClient, new_password: str) -> None:
     body = {"current_password": PASSWORD, "new_password": new_password}
     assert_invalid(await ada.post(f"{ME}/password", json=body), "/new_password")

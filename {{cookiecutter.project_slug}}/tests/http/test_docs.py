@@ -4,6 +4,7 @@ import re
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 
 async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
@@ -17,9 +18,9 @@ async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
 
 
 async def test_project_name_is_escaped(
-    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.http.docs.PROJECT_NAME", "</title><script>alert(1)</script>")
+    monkeypatch.setattr(app, "title", "</title><script>alert(1)</script>")
     page = (await client.get("/docs")).text
     assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;</title>" in page
     assert "<script>alert" not in page

@@ -1,7 +1,6 @@
 """Rate limits, counted in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,10 +20,8 @@ def settings(**values: Any) -> Settings:
 
 
 @pytest.fixture
-async def limits() -> AsyncIterator[RateLimits]:
-    limits = RateLimits(settings())
-    yield limits
-    await limits.close()
+def limits() -> RateLimits:
+    return RateLimits(settings())
 
 
 async def test_attempt_over_the_limit_is_rejected(limits: RateLimits) -> None:
@@ -61,4 +58,3 @@ async def test_disabled_limits_reject_nothing() -> None:
     for _ in range(5):
         await limits.hit(TWICE, "ada")
     await limits.clear(TWICE, "ada")
-    await limits.close()
