@@ -29,6 +29,8 @@ FENCE = re.compile(
 INLINE_COMMAND = re.compile(
     r"`((?:\.venv/bin/|python3? |alembic |pip |poe |pipx |uvicorn |fastapi |git )[^`]+)`"
 )
+# In alembic/README, two spaces separate a command from what it does.
+INDENTED_COMMAND = re.compile(r"^    (\.venv/bin/.+?)(?:  .*)?$", re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -76,9 +78,10 @@ def _blocks(text: str, name: str) -> Iterator[Block]:
         yield Block(name, line, match["language"], match["title"], match["text"], match["reason"])
 
 
-def inline_commands(document: Path) -> list[str]:
+def commands(document: Path) -> list[str]:
+    """List the commands in the sentences and tables of a document, or indented in a plain text."""
     text = FENCE.sub("", document.read_text(encoding="utf-8"))
-    return INLINE_COMMAND.findall(text)
+    return [*INLINE_COMMAND.findall(text), *INDENTED_COMMAND.findall(text)]
 
 
 def check(block: Block) -> None:
