@@ -4,7 +4,7 @@ A fenced block of code says what to do with it by its first line:
 
     ```sh                         run it
     ```python title="app/x.py"    write it to that file
-    ```diff title="app/x.py"      change that file: the block's old lines must occur there once
+    ```diff title="app/x.py"      change that file; each part between `@@` lines must occur once
     ```python                     compile it
     ```json                       parse it
 
@@ -115,12 +115,17 @@ def apply(block: Block, project: Path, environment: Mapping[str, str]) -> None:
 
 
 def patch(text: str, block: Block) -> str:
-    """Replace the old lines of a diff (` ` and `-`), which must occur once, by the new ones."""
-    lines = block.text.splitlines()
-    old = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("+"))
-    new = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("-"))
-    assert text.count(old) == 1, f"{block}: {block.title} has {text.count(old)} times:\n{old}"
-    return text.replace(old, new)
+    """Replace the old lines of a diff (` ` and `-`), which must occur once, by the new ones.
+
+    A line `@@` stands between two places of the file.
+    """
+    for part in re.split(r"^@@\n", block.text, flags=re.MULTILINE):
+        lines = part.splitlines()
+        old = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("+"))
+        new = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("-"))
+        assert text.count(old) == 1, f"{block}: {block.title} has {text.count(old)} times:\n{old}"
+        text = text.replace(old, new)
+    return text
 
 
 def run_shell(script: str, project: Path, environment: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The client that sent a request, and the rate limit of its address."""
+"""The client that sent a request."""
 
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
@@ -7,8 +7,6 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from app.core.client import Client
-from app.dependencies.resources import ResourcesDep
-from app.utils.rate_limit import PER_IP
 
 _USER_AGENT_LENGTH = 400
 
@@ -32,16 +30,3 @@ def _parse_address(host: str) -> str | None:
 
 
 ClientDep = Annotated[Client, Depends(get_client)]
-
-
-async def rate_limit_by_ip(client: ClientDep, resources: ResourcesDep) -> None:
-    await resources.rate_limits.hit(PER_IP, _subscriber(client.ip_address or "unknown"))
-
-
-def _subscriber(address: str) -> str:
-    """Return the network of one subscriber: an IPv4 address, or 64 bits of an IPv6 address."""
-    return str(int(ip_address(address)) >> 64) if ":" in address else address
-
-
-# Rate limit per client IP. Every costly route without sign-in needs it.
-RateLimitByIP = Depends(rate_limit_by_ip)

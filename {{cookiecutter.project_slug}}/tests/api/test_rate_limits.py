@@ -21,7 +21,7 @@ from tests.support import (
 @pytest.fixture
 def five_per_address(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = Limit("ip", parse("5 per minute"))
-    monkeypatch.setattr("app.dependencies.client.PER_IP", limit)
+    monkeypatch.setattr("app.dependencies.rate_limit.PER_IP", limit)
 
 
 async def fail(client: httpx2.AsyncClient, email: str) -> int:

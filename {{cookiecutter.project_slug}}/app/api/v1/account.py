@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Response, status
 
 from app.core.exceptions import TooManyAttemptsError
-from app.dependencies.client import RateLimitByIP
-from app.dependencies.services import AccountServiceDep, OutboxDep
+from app.dependencies.mail import AccountServiceDep, OutboxDep
+from app.dependencies.rate_limit import RateLimitByIP
 from app.http.openapi import problems
 from app.http.strict_json import JSONRoute
 from app.schemas.account import EmailRequest, EmailVerification, PasswordReset

@@ -10,8 +10,9 @@ from app.core.exceptions import (
     TooManyAttemptsError,
     WrongCredentialsError,
 )
-from app.dependencies.client import ClientDep, RateLimitByIP
+from app.dependencies.client import ClientDep
 from app.dependencies.current_user import CurrentUserSession
+from app.dependencies.rate_limit import RateLimitByIP
 from app.dependencies.services import AuthServiceDep
 from app.http.forms import FormBody
 from app.http.openapi import problems

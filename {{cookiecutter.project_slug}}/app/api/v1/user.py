@@ -12,8 +12,8 @@ from app.core.exceptions import (
     TooManyAttemptsError,
     WrongPasswordError,
 )
-from app.dependencies.client import RateLimitByIP
 from app.dependencies.current_user import CurrentSuperuser, CurrentUser, CurrentUserSession
+from app.dependencies.rate_limit import RateLimitByIP
 from app.dependencies.services import UserReaderDep, UserServiceDep
 from app.http.links import add_next_link
 from app.http.openapi import CREATED, PAGE, problems
