@@ -97,12 +97,17 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         began_at = time.perf_counter()
+        is_probe = scope["path"].removeprefix(scope.get("root_path", "")) in _PROBES
         response = ResponseSender(scope, send)
         try:
             if self._limits.check_head(scope):
                 receive = await self._limits.read_body(receive)
-            if not _is_probe(scope):
-                await self._take_slot(response)
+            if not is_probe:
+                if self._slots.locked():
+                    await self._wait_for_slot()
+                else:
+                    await self._slots.acquire()  # returns at once, without a costly timer
+                response.slots = self._slots
             await self._app(route_head_as_get(scope), receive, response)
         except ClientDisconnect:
             pass  # nobody is left to answer
@@ -115,18 +120,14 @@ class RequestMiddleware:
             await unhandled_problem(scope, error)(scope, receive, response)
         finally:
             response.free_slot()
-            _log(scope, response.status, began_at)
+            _log(logging.DEBUG if is_probe else logging.INFO, scope, response.status, began_at)
 
-    async def _take_slot(self, response: "ResponseSender") -> None:
-        if self._slots.locked():
-            try:
-                async with asyncio.timeout(self._slot_wait):
-                    await self._slots.acquire()
-            except TimeoutError:
-                raise UnavailableError(retry_after=1) from None
-        else:
-            await self._slots.acquire()  # returns at once, so it needs no costly timer
-        response.slots = self._slots
+    async def _wait_for_slot(self) -> None:
+        try:
+            async with asyncio.timeout(self._slot_wait):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise UnavailableError(retry_after=1) from None
 
 
 class ResponseSender:
@@ -179,7 +180,7 @@ def choose_request_id(offered: str | None = None) -> str:
 
 
 def add_common_headers(headers: RawHeaders, request_id: str) -> None:
-    if not any(name == b"cache-control" for name, _ in headers):
+    if b"cache-control" not in dict(headers):
         # Responses hold personal data. A route whose responses may be cached sets the header.
         headers.append((b"cache-control", b"no-store"))
     headers.append((b"x-content-type-options", b"nosniff"))
@@ -197,12 +198,7 @@ def _without_content(headers: RawHeaders) -> dict[str, str]:
     return {name: value for name, value in Headers(raw=headers).items() if name not in content}
 
 
-def _is_probe(scope: Scope) -> bool:
-    return scope["path"].removeprefix(scope.get("root_path", "")) in _PROBES
-
-
-def _log(scope: Scope, status: int, began_at: float) -> None:
-    level = logging.DEBUG if _is_probe(scope) else logging.INFO
+def _log(level: int, scope: Scope, status: int, began_at: float) -> None:
     if logger.isEnabledFor(level):
         fields = {
             "method": scope["method"],
