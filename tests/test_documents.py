@@ -173,7 +173,7 @@ def test_recipe_works(project: Path, recipe: documents.Section) -> None:
     follow(recipe, project)
     changed = [block.title for block in recipe.blocks if block.title]
     if changed:
-        for command in ("ruff format", "ruff check", "mypy", "lint-imports --no-cache"):
+        for command in ("ruff format --check", "ruff check", "mypy", "lint-imports --no-cache"):
             documents.run_shell(command, project, environment(project))
     tests = [title for title in changed if title.startswith("tests/")]
     selected = " ".join([*tests, "tests/db/test_migrations.py"])
@@ -184,7 +184,7 @@ def test_recipe_works(project: Path, recipe: documents.Section) -> None:
 def test_checks_pass_after_all_recipes(project: Path) -> None:
     for recipe in RECIPES:
         follow(recipe, project)
-    documents.run_shell("ruff format && poe check", project, environment(project))
+    documents.run_shell("poe check", project, environment(project))
 
 
 @pytest.mark.parametrize("database", DATABASES)

@@ -5,8 +5,10 @@ import inspect
 import pkgutil
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from sqlalchemy import event
+from uuid_utils.compat import uuid7
 
 import app.crud
 from app.crud.page import FetchedPage
@@ -18,6 +20,8 @@ from app.schemas.page import PageParams
 NOW = utc_now()
 # The longest text that fits, of characters that take most space in a cursor.
 LONG = "\U0001f40e" * 238
+# The user whose rows a list with a parameter `user_id` shows.
+OWNER_ID = uuid7()
 # Makes rows that are as equal as they can be. A list of another model needs a line here.
 MAKE_ROW: dict[Any, Callable[[int], Base]] = {
     User: lambda n: User(email=f"{n}{LONG}@example.com", hashed_password="x", created_at=NOW),
@@ -35,13 +39,24 @@ class List(NamedTuple):
     def __str__(self) -> str:
         return f"{self.function.__name__}({self.sort})"
 
+    @property
+    def owner(self) -> dict[str, UUID]:
+        """The argument for a list of one user's rows."""
+        takes_owner = "user_id" in inspect.signature(self.function).parameters
+        return {"user_id": OWNER_ID} if takes_owner else {}
+
     async def fetch(self, database: Database, **params: Any) -> FetchedPage[Any]:
         parsed = self.params.model_validate({"sort": self.sort, **params})
         async with database.read_session() as reader:
-            return await self.function(reader, parsed)
+            return await self.function(reader, params=parsed, **self.owner)
 
     async def store_rows(self, database: Database, count: int) -> None:
         async with database.session.begin() as session:
+            session.add_all(
+                User(id=owner_id, email="owner@example.com", hashed_password="x")
+                for owner_id in self.owner.values()
+            )
+            await session.flush()
             session.add_all(MAKE_ROW[self.model](number) for number in range(count))
 
     async def explain(self, database: Database, command: str, **params: Any) -> list[Any]:
