@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 
 @pytest.fixture
 def static_file(app: FastAPI, tmp_path: Path) -> str:
-    """The path of a static file, which Starlette answers for without a route of ours."""
+    """Return the path of a static file that Starlette serves."""
     (tmp_path / "page.css").write_text("body {}")
     app.mount("/static", StaticFiles(directory=tmp_path))
     return "/static/page.css"
