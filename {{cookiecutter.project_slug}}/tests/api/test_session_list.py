@@ -1,4 +1,4 @@
-"""The list of one's sessions, in which each can be revoked."""
+"""The list of a user's sessions, in which each can be revoked."""
 
 from fastapi import FastAPI
 from sqlalchemy import update
