@@ -60,7 +60,7 @@ NOT_RUN = {
 }
 # Documents whose blocks other tests run: those below, and test_servers.py of the service.
 RUN_ELSEWHERE = {"docs/recipes.md", "docs/trim.md", "docs/servers.md"}
-# What commands read from standard input: a password.
+# The standard input of commands: a password.
 INPUT = "kv7 Mz2 qR9 tX4 wB6\n"
 
 

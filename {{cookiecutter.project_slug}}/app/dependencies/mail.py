@@ -1,4 +1,4 @@
-"""What routes need for mails: the request's outbox, and the service for mailed tokens."""
+"""Mails of a request: its outbox, and the service for mailed tokens."""
 
 from typing import Annotated
 
