@@ -174,7 +174,7 @@ def test_ctrl_c_during_the_set_up_keeps_the_service(repository: Path, tmp_path: 
     os.killpg(process.pid, signal.SIGINT)
 
     output = process.communicate(timeout=60)[0]
-    assert "Creating .venv with uv ... interrupted" in output
+    assert "Creating .venv ... interrupted" in output
     assert str(tmp_path / "my_service/scripts/setup_environment.py") in output
     whole = tmp_path / "whole"
     whole.mkdir()
