@@ -49,3 +49,12 @@ async def test_forwarded_address_of_another_peer_is_ignored(
     app: FastAPI, database: Database, ada: UserClient
 ) -> None:
     assert await seen_address(app, database, ada, "198.51.100.7", "198.51.100.8") == "198.51.100.7"
+
+
+@pytest.mark.parametrize(
+    ("peer", "seen"), [("fe80::1%eth0", "fe80::1"), ("::ffff:198.51.100.7", "198.51.100.7")]
+)
+async def test_ipv6_address_is_noted_in_its_shortest_form(
+    app: FastAPI, database: Database, ada: UserClient, peer: str, seen: str
+) -> None:
+    assert await seen_address(app, database, ada, peer, "") == seen
