@@ -183,6 +183,7 @@ async def test_shutdown_waits_for_a_moment_only(settings: Settings) -> None:
 async def test_mail_that_is_waiting_at_shutdown_is_logged(
     unreachable: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await deliver(Mailer(unreachable, retry_delays=(3600,), shutdown_grace=0.05))
+    # Long enough for the first attempt to fail.
+    await deliver(Mailer(unreachable, retry_delays=(3600,), shutdown_grace=2))
     assert levels(caplog) == [logging.WARNING, logging.ERROR]
     assert caplog.records[-1].__dict__["reason"] == "CancelledError"
