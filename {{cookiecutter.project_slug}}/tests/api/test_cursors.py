@@ -1,5 +1,6 @@
 """Cursors are opaque but not signed, so a client can send anything: it gets 422, never 500."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -118,5 +119,6 @@ async def test_cursor_with_nul_in_its_text_causes_no_server_error(
 ) -> None:
     """PostgreSQL can't compare with NUL; SQLite can."""
     cursor = encode(json.dumps([sort, "a\x00b", ID]))
-    response = await root.get(USERS, params={"sort": sort, "cursor": cursor})
-    assert response.status_code in {200, 422}
+    # In a task of its own: Python 3.11 may stop tracing a task in which a statement fails.
+    request = asyncio.create_task(root.get(USERS, params={"sort": sort, "cursor": cursor}))
+    assert (await request).status_code in {200, 422}
