@@ -7,10 +7,11 @@ import sys
 from functools import partial
 from types import ModuleType
 
-from benchmarks import generation, logins, middleware, pages
+from benchmarks import generation, logins, middleware, pages, service
 from benchmarks.generated import generated_service
 from hooks.pre_gen_project import CHOICES
 
+ALONE = {"generation": generation, "service": service}
 OF_A_SERVICE = {"logins": logins, "middleware": middleware, "pages": pages}
 
 
@@ -22,15 +23,15 @@ def run_with_service(benchmark: ModuleType, options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="dev.py benchmark", description=__doc__)
     names = parser.add_subparsers(title="benchmarks", metavar="NAME", required=True)
-    for name, benchmark in {"generation": generation, **OF_A_SERVICE}.items():
+    for name, benchmark in {**ALONE, **OF_A_SERVICE}.items():
         text = benchmark.__doc__ or ""
         command = names.add_parser(name, help=text.partition("\n")[0], description=text)
         if name in OF_A_SERVICE:
             command.add_argument("--database", choices=CHOICES["database"], default="sqlite")
             command.set_defaults(run=partial(run_with_service, benchmark))
         else:
-            generation.add_options(command)
-            command.set_defaults(run=generation.run)
+            ALONE[name].add_options(command)
+            command.set_defaults(run=ALONE[name].run)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

@@ -33,7 +33,9 @@ async def _user_service(settings: Settings) -> AsyncIterator[UserService]:
     async with Database.open(settings) as database, database.session.begin() as session:
         hasher = PasswordHasher(PasswordPolicy.from_settings(settings))
         # Nobody sends this outbox: commands send no verification mail.
-        yield UserService(session, settings, hasher, RateLimits(settings), Outbox())
+        yield UserService(
+            session, database.read_session, settings, hasher, RateLimits(settings), Outbox()
+        )
 
 
 async def create_first_superuser(settings: Settings) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.exceptions import ForbiddenError
-from app.dependencies.current_user import get_current_user_session
+from app.dependencies.current_user import get_current_session
 
 
 @pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
@@ -26,7 +26,7 @@ async def test_routes_and_overrides_of_a_test_are_gone_in_the_next(
     async def added() -> None:
         await asyncio.sleep(0.01)  # the other request waits for its slot
 
-    app.dependency_overrides[get_current_user_session] = reject
+    app.dependency_overrides[get_current_session] = reject
     responses = await asyncio.gather(client.get("/added"), client.get("/added"))
     assert [response.status_code for response in responses] == [200, 200]
     assert (await client.get("/api/v1/users/me")).status_code == 403

@@ -115,7 +115,7 @@ async def test_application_opens_its_resources_when_it_starts(settings: Settings
     async with app.router.lifespan_context(app) as state:
         assert state is not None
         resources: Resources = state["resources"]
-        async with resources.database.read_session() as session:
+        async with resources.database.session() as session:
             assert await session.scalar(select(1)) == 1
         assert await resources.password_hasher.verify(
             "x", await resources.password_hasher.hash("x")

@@ -44,7 +44,7 @@ async def test_created_superuser_can_sign_in_once_created(
         assert (await root.get(USERS)).status_code == 200
     assert await run("create-superuser", "root@example.com") == 1
     assert "exists" in capsys.readouterr().err
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         assert await reader.scalar(select(func.count()).select_from(User)) == 1
 
 

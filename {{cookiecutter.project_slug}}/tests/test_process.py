@@ -85,6 +85,6 @@ async def test_two_processes_create_the_superuser_at_once(
     assert [process.returncode for process in processes] == [0, 0]
     said = [output.decode().strip().partition(": ")[2] for output in outputs]
     assert sorted(said) == ["created.", "exists already."]
-    async with database.read_session() as session:
+    async with database.session() as session:
         user = (await session.scalars(select(User))).one()
     assert user.is_superuser

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 from sqlalchemy import ColumnElement, Select, and_, literal, or_, tuple_
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.exceptions import InvalidCursorError
-from app.db.session import AnySession
+from app.db.session import ReadSession
 from app.schemas.page import PageParams
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", bound=BaseModel)
 Column = InstrumentedAttribute[Any]
 
 
@@ -29,14 +29,15 @@ class FetchedPage(Generic[Item]):
 
 
 async def fetch_page(
-    session: AnySession,
-    statement: Select[Item],
+    reader: ReadSession,
+    schema: type[Item],
+    statement: Select[*tuple[Any, ...]],
     params: PageParams,
     *,
     sort_columns: Mapping[str, Column],
     id_column: Column,
 ) -> FetchedPage[Item]:
-    """Fetch one page of *statement*, in the order that `params.sort` names.
+    """Fetch one page of *statement*, whose columns are those of *schema*, as `params` say.
 
     *sort_columns* maps the names that a client may sort by to columns; a leading `-` means
     descending. Rows with equal values are sorted by *id_column*: an index on both makes every page
@@ -55,7 +56,7 @@ async def fetch_page(
     statement = statement.order_by(order, id_column.desc() if descending else id_column.asc())
     try:
         # One extra row shows whether there is a next page.
-        items = list(await session.scalars(statement.limit(params.limit + 1)))
+        items = await reader.all_as(schema, statement.limit(params.limit + 1))
     except (StatementError, ValueError, OverflowError) as error:
         if params.cursor is None:
             raise

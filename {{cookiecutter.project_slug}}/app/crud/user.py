@@ -1,16 +1,43 @@
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Select, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import NotFoundError
 from app.crud.page import FetchedPage, fetch_page
-from app.db.session import AnySession, ReadSession
+from app.db.session import ReadSession, columns_of
 from app.models.user import User
 from app.models.user_session import RefreshToken, UserSession
-from app.schemas.user import UserListParams
+from app.schemas.user import UserListParams, UserRead
 
 _SORT_COLUMNS = {"created_at": User.created_at, "email": User.email}
+
+_USERS = select(*columns_of(UserRead, User))
+_USER = _USERS.where(User.id == bindparam("user_id"))
+
+
+class Credentials(NamedTuple):
+    """What a password, or a token that was mailed, is checked against."""
+
+    user_id: UUID
+    email: str
+    hashed_password: str
+    security_stamp: UUID
+    is_active: bool
+    is_verified: bool
+
+
+_CREDENTIALS: Select[UUID, str, str, UUID, bool, bool] = select(
+    User.id,
+    User.email,
+    User.hashed_password,
+    User.security_stamp,
+    User.is_active,
+    User.is_verified,
+)
+_CREDENTIALS_BY_ID = _CREDENTIALS.where(User.id == bindparam("user_id"))
+_CREDENTIALS_BY_EMAIL = _CREDENTIALS.where(User.email == bindparam("email"))
 
 
 async def add_user(session: AsyncSession, user: User) -> None:
@@ -19,19 +46,25 @@ async def add_user(session: AsyncSession, user: User) -> None:
     await session.flush()
 
 
-async def find_user(session: AnySession, user_id: UUID) -> User | None:
-    return await session.scalar(select(User).where(User.id == user_id))
-
-
-async def get_user(session: AnySession, user_id: UUID) -> User:
+async def read_user(reader: ReadSession, user_id: UUID) -> UserRead:
     """Return a user. Raises NotFoundError."""
-    user = await find_user(session, user_id)
+    user = await reader.first_as(UserRead, _USER, {"user_id": user_id})
     if user is None:
         raise NotFoundError("There is no such user.")
     return user
 
 
-async def find_user_by_email(session: AnySession, email: str) -> User | None:
+async def find_credentials(reader: ReadSession, user_id: UUID) -> Credentials | None:
+    row = await reader.first(_CREDENTIALS_BY_ID, {"user_id": user_id})
+    return Credentials(*row) if row else None
+
+
+async def find_credentials_by_email(reader: ReadSession, email: str) -> Credentials | None:
+    row = await reader.first(_CREDENTIALS_BY_EMAIL, {"email": email})
+    return Credentials(*row) if row else None
+
+
+async def find_user_by_email(session: AsyncSession, email: str) -> User | None:
     return await session.scalar(select(User).where(User.email == email))
 
 
@@ -42,9 +75,9 @@ async def lock_user(session: AsyncSession, user_id: UUID) -> User | None:
     )
 
 
-async def list_users(session: ReadSession, params: UserListParams) -> FetchedPage[User]:
+async def list_users(reader: ReadSession, params: UserListParams) -> FetchedPage[UserRead]:
     """Return a page of users. Raises InvalidCursorError."""
-    statement = select(User)
+    statement = _USERS
     if params.q is not None:
         statement = statement.where(
             or_(
@@ -55,7 +88,7 @@ async def list_users(session: ReadSession, params: UserListParams) -> FetchedPag
     if params.is_active is not None:
         statement = statement.where(User.is_active == params.is_active)
     return await fetch_page(
-        session, statement, params, sort_columns=_SORT_COLUMNS, id_column=User.id
+        reader, UserRead, statement, params, sort_columns=_SORT_COLUMNS, id_column=User.id
     )
 
 

@@ -1,14 +1,48 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Exists, delete, exists, or_, select, update
+from sqlalchemy import BindParameter, Exists, bindparam, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import contains_eager
 
 from app.db.base import utc_now
-from app.db.session import AnySession, ReadSession
+from app.db.session import ReadSession, columns_of
 from app.models.user import User
 from app.models.user_session import RefreshToken, UserSession
+from app.schemas.user import UserRead
+from app.schemas.user_session import CurrentSession, UserSessionRead
+
+
+def _can_be_refreshed(now: datetime | BindParameter[datetime]) -> Exists:
+    return exists().where(
+        RefreshToken.user_session_id == UserSession.id, RefreshToken.expires_at >= now
+    )
+
+
+_CURRENT_SESSION = (
+    select(UserSession.id.label("session_id"), *columns_of(UserRead, User))
+    .join(UserSession.user)
+    .where(
+        UserSession.id == bindparam("user_session_id"),
+        UserSession.revoked_at.is_(None),
+        User.is_active,
+    )
+)
+_ACTIVE_SESSIONS = (
+    select(
+        UserSession.id,
+        UserSession.created_at,
+        UserSession.last_used_at,
+        UserSession.user_agent,
+        UserSession.ip_address,
+        (UserSession.id == bindparam("current_id")).label("current"),
+    )
+    .where(
+        UserSession.user_id == bindparam("user_id"),
+        UserSession.revoked_at.is_(None),
+        _can_be_refreshed(bindparam("now")),
+    )
+    .order_by(UserSession.id.desc())
+)
 
 
 async def add_user_session(session: AsyncSession, user_session: UserSession) -> None:
@@ -16,14 +50,19 @@ async def add_user_session(session: AsyncSession, user_session: UserSession) -> 
     await session.flush()
 
 
-async def find_active_user_session(
-    session: AnySession, user_session_id: UUID
-) -> UserSession | None:
+async def find_current_session(reader: ReadSession, user_session_id: UUID) -> CurrentSession | None:
     """Find the session and its user, unless it is revoked or the user is deactivated."""
+    row = await reader.first(_CURRENT_SESSION, {"user_session_id": user_session_id})
+    return CurrentSession(row.session_id, UserRead.model_validate(row)) if row else None
+
+
+async def find_active_user_session(
+    session: AsyncSession, user_session_id: UUID
+) -> UserSession | None:
+    """Find the session, unless it is revoked or the user is deactivated."""
     statement = (
         select(UserSession)
         .join(UserSession.user)
-        .options(contains_eager(UserSession.user))
         .where(UserSession.id == user_session_id, UserSession.revoked_at.is_(None), User.is_active)
     )
     return await session.scalar(statement)
@@ -56,24 +95,12 @@ async def revoke_user_sessions(
     await session.execute(statement.values(revoked_at=utc_now()))
 
 
-def _can_be_refreshed(now: datetime) -> Exists:
-    return exists().where(
-        RefreshToken.user_session_id == UserSession.id, RefreshToken.expires_at >= now
-    )
-
-
-async def list_active_user_sessions(session: ReadSession, user_id: UUID) -> list[UserSession]:
+async def list_active_user_sessions(
+    reader: ReadSession, user_id: UUID, *, current_id: UUID
+) -> list[UserSessionRead]:
     """List the sessions that are not revoked and can still be refreshed, newest first."""
-    statement = (
-        select(UserSession)
-        .where(
-            UserSession.user_id == user_id,
-            UserSession.revoked_at.is_(None),
-            _can_be_refreshed(utc_now()),
-        )
-        .order_by(UserSession.id.desc())
-    )
-    return list(await session.scalars(statement))
+    params = {"user_id": user_id, "current_id": current_id, "now": utc_now()}
+    return await reader.all_as(UserSessionRead, _ACTIVE_SESSIONS, params)
 
 
 async def add_refresh_token(

@@ -3,43 +3,42 @@
 from typing import Annotated
 
 from fastapi import Depends
+from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.exceptions import ForbiddenError, UnauthorizedError
-from app.dependencies.get_db import ReadSessionDep
-from app.dependencies.resources import ResourcesDep
-from app.models.user import User
-from app.models.user_session import UserSession
+from app.dependencies.resources import get_resources
+from app.schemas.user import UserRead
+from app.schemas.user_session import CurrentSession
 from app.services.auth_service import authenticate
 
 # auto_error=False: a missing token gets the same problem details as an invalid one.
 _bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
 
-async def get_current_user_session(
-    reader: ReadSessionDep,
-    resources: ResourcesDep,
-    access_token: Annotated[str | None, Depends(_bearer)],
-) -> UserSession:
+async def get_current_session(
+    connection: HTTPConnection, access_token: Annotated[str | None, Depends(_bearer)]
+) -> CurrentSession:
     if access_token is None:
         raise UnauthorizedError
-    return await authenticate(reader, resources.settings, access_token)
+    resources = get_resources(connection)
+    return await authenticate(resources.database.read_session, resources.settings, access_token)
 
 
-CurrentUserSession = Annotated[UserSession, Depends(get_current_user_session)]
+CurrentUserSession = Annotated[CurrentSession, Depends(get_current_session)]
 
 
-async def get_current_user(user_session: CurrentUserSession) -> User:
-    return user_session.user
+async def get_current_user(session: CurrentUserSession) -> UserRead:
+    return session.user
 
 
-CurrentUser = Annotated[User, Depends(get_current_user)]
+CurrentUser = Annotated[UserRead, Depends(get_current_user)]
 
 
-async def get_current_superuser(user: CurrentUser) -> User:
-    if not user.is_superuser:
+async def get_current_superuser(session: CurrentUserSession) -> UserRead:
+    if not session.user.is_superuser:
         raise ForbiddenError
-    return user
+    return session.user
 
 
-CurrentSuperuser = Annotated[User, Depends(get_current_superuser)]
+CurrentSuperuser = Annotated[UserRead, Depends(get_current_superuser)]

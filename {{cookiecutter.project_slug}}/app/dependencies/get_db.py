@@ -14,28 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import AppError, UnavailableError
 from app.db.session import ReadOnlyError, ReadSession
-from app.dependencies.resources import ResourcesDep
+from app.dependencies.resources import get_resources
 
 _SAFE_METHODS = {"GET", "HEAD"}
 
 
-async def get_read_db(resources: ResourcesDep) -> AsyncIterator[ReadSession]:
-    """Yield a session that runs SELECT statements outside of any transaction."""
-    try:
-        async with resources.database.read_session() as session:
-            yield session
-    except PoolTimeoutError as error:
-        raise UnavailableError(retry_after=1) from error
+async def get_read_db(connection: HTTPConnection) -> ReadSession:
+    """Return the session that runs SELECT statements outside of any transaction."""
+    return get_resources(connection).database.read_session
 
 
-# scope="function": the dependency ends before the response is sent. With FastAPI's default scope
-# it would end afterwards, and a client could get 201 for a commit that then fails.
-ReadSessionDep = Annotated[ReadSession, Depends(get_read_db, scope="function")]
+ReadSessionDep = Annotated[ReadSession, Depends(get_read_db)]
 
 
-async def get_db(
-    connection: HTTPConnection, resources: ResourcesDep, reader: ReadSessionDep
-) -> AsyncIterator[AsyncSession]:
+async def get_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
     """Yield a session whose changes are committed when the route returns.
 
     They are rolled back when the route raises, unless the error's class sets `commit_on_error`.
@@ -46,17 +38,18 @@ async def get_db(
             "`async with resources.database.session.begin() as session`"
         )
     try:
-        async with resources.database.session() as session:
+        async with get_resources(connection).database.session() as session:
             try:
                 yield session
             except AppError as error:
                 if error.commit_on_error:
                     await session.commit()
                 raise
-            reader.check_unchanged()
             await session.commit()
     except PoolTimeoutError as error:
         raise UnavailableError(retry_after=1) from error
 
 
+# scope="function": the dependency ends before the response is sent. With FastAPI's default scope
+# it would end afterwards, and a client could get 201 for a commit that then fails.
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]

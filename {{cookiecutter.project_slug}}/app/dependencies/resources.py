@@ -47,10 +47,14 @@ async def open_resources(
             resources.password_hasher.close()
 
 
-async def get_resources(connection: HTTPConnection) -> Resources:
+def get_resources(connection: HTTPConnection) -> Resources:
     # ASGI's lifespan state: unlike `app.state`, mounted applications have it too.
     resources: Resources = connection.state.resources
     return resources
 
 
-ResourcesDep = Annotated[Resources, Depends(get_resources)]
+async def _get_resources(connection: HTTPConnection) -> Resources:
+    return get_resources(connection)  # a plain function as a dependency would run in a thread
+
+
+ResourcesDep = Annotated[Resources, Depends(_get_resources)]

@@ -24,10 +24,15 @@ async def get_user_reader(reader: ReadSessionDep) -> UserReader:
 
 
 async def get_user_service(
-    session: SessionDep, resources: ResourcesDep, outbox: OutboxDep
+    session: SessionDep, reader: ReadSessionDep, resources: ResourcesDep, outbox: OutboxDep
 ) -> UserService:
     return UserService(
-        session, resources.settings, resources.password_hasher, resources.rate_limits, outbox
+        session,
+        reader,
+        resources.settings,
+        resources.password_hasher,
+        resources.rate_limits,
+        outbox,
     )
 
 

@@ -8,6 +8,8 @@ class RequestSchema(BaseModel):
 
 
 class ResponseSchema(BaseModel):
-    """A response body. It can be made from a model."""
+    """A response body. It can be made from a row or a model, and changing it is an error: nothing
+    would be stored.
+    """
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, frozen=True)

@@ -14,9 +14,8 @@ from limits import parse
 
 from app.core.config import PROJECT_NAME, Settings
 from app.core.security import encode_token
-from app.crud.user import find_user_by_email
+from app.crud.user import Credentials, find_credentials_by_email
 from app.db.session import Database
-from app.models.user import User
 from app.utils.email import Mail, Mailer
 from app.utils.rate_limit import Limit, RateLimits
 
@@ -86,8 +85,7 @@ class AccountMailer:
 
     async def _write(self, purpose: MailPurpose, email: str) -> Mail | None:
         """Return None if the account doesn't exist or must not get this mail."""
-        async with self._database.read_session() as session:
-            user = await find_user_by_email(session, email)
+        user = await find_credentials_by_email(self._database.read_session, email)
         if user is None or not user.is_active:
             return None
         if purpose == "verify-email" and user.is_verified:
@@ -95,7 +93,7 @@ class AccountMailer:
         kind = _KINDS[purpose]
         if not await self._is_within(kind.limit, user):
             return None
-        claims = {"sub": str(user.id), "stamp": str(user.security_stamp)}
+        claims = {"sub": str(user.user_id), "stamp": str(user.security_stamp)}
         key = self._settings.secret_key.get_secret_value()
         token = encode_token(key, purpose, claims, kind.lifetime)
         return Mail(
@@ -109,10 +107,10 @@ class AccountMailer:
             },
         )
 
-    async def _is_within(self, limit: Limit, user: User) -> bool:
+    async def _is_within(self, limit: Limit, user: Credentials) -> bool:
         # Only mails that are really sent count; otherwise anyone could exhaust the owner's quota.
         # The limit per address keeps mailboxes from being flooded. The limit per account keeps
         # users from sending mail to many strangers by changing their address again and again.
         return await self._rate_limits.allows(limit, user.email) and await self._rate_limits.allows(
-            limit, str(user.id)
+            limit, str(user.user_id)
         )

@@ -1,5 +1,6 @@
 """E-mail verification and password reset: what the tokens in mails do."""
 
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,11 +9,13 @@ from app.core.config import Settings
 from app.core.exceptions import InvalidTokenError
 from app.core.passwords import PasswordHasher
 from app.core.security import decode_token
-from app.crud.user import find_user, lock_user
+from app.crud.user import Credentials, find_credentials, lock_user
 from app.crud.user_session import revoke_user_sessions
 from app.db.session import ReadSession
 from app.models.user import User
 from app.services.account_mail import MailPurpose
+
+Checked = TypeVar("Checked", User, Credentials)
 
 
 class AccountService:
@@ -42,10 +45,10 @@ class AccountService:
         Raises InvalidTokenError, or InvalidInputError for a password that is rejected.
         """
         user_id, security_stamp = self._decode("reset-password", token)
-        user = _check_stamp(await find_user(self._reader, user_id), security_stamp)
+        checked = _check_stamp(await find_credentials(self._reader, user_id), security_stamp)
         async with self._hasher.slot():
             hashed_password = await self._hasher.hash_new(
-                new_password, user.email, field="new_password"
+                new_password, checked.email, field="new_password"
             )
         user = _check_stamp(await lock_user(self._session, user_id), security_stamp)
         user.hashed_password = hashed_password
@@ -59,7 +62,7 @@ class AccountService:
         return UUID(claims["sub"]), claims["stamp"]
 
 
-def _check_stamp(user: User | None, security_stamp: str) -> User:
+def _check_stamp(user: Checked | None, security_stamp: str) -> Checked:
     """Return the user that a token was made for, if it is still valid for them."""
     if user is None or not user.is_active or str(user.security_stamp) != security_stamp:
         raise InvalidTokenError

@@ -20,34 +20,42 @@ from app.core.security import (
     hmac_sha256,
     new_refresh_token,
 )
-from app.crud.user import find_user_by_email, lock_user, replace_password_hash
+from app.crud.user import (
+    Credentials,
+    find_credentials_by_email,
+    lock_user,
+    replace_password_hash,
+)
 from app.crud.user_session import (
     add_refresh_token,
     add_user_session,
     consume_refresh_token,
     find_active_user_session,
+    find_current_session,
     find_refresh_token,
     revoke_user_session,
     revoke_user_sessions,
 )
 from app.db.base import utc_now
 from app.db.session import ReadSession
-from app.models.user import User
 from app.models.user_session import UserSession
 from app.schemas.token import TokenRead
 from app.schemas.types import parse_email
+from app.schemas.user_session import CurrentSession
 from app.utils.rate_limit import PER_ACCOUNT, RateLimits
 
 
-async def authenticate(reader: ReadSession, settings: Settings, access_token: str) -> UserSession:
+async def authenticate(
+    reader: ReadSession, settings: Settings, access_token: str
+) -> CurrentSession:
     """Return the session that the token belongs to, with its user. Raises UnauthorizedError."""
     user_session_id = decode_access_token(settings.secret_key.get_secret_value(), access_token)
     if user_session_id is None:
         raise UnauthorizedError
-    user_session = await find_active_user_session(reader, user_session_id)
-    if user_session is None:
+    session = await find_current_session(reader, user_session_id)
+    if session is None:
         raise UnauthorizedError
-    return user_session
+    return session
 
 
 class AuthService:
@@ -83,7 +91,7 @@ class AuthService:
         # Locked: a concurrent password change revokes all stored sessions and must see this one.
         # The stamp says whether the password is still the one that was checked; the hash doesn't,
         # since a concurrent login may have stored a new hash of the same password.
-        user = await lock_user(self._session, checked.id)
+        user = await lock_user(self._session, checked.user_id)
         if user is None or not user.is_active or user.security_stamp != checked.security_stamp:
             raise WrongCredentialsError
         if new_hash is not None:
@@ -114,15 +122,17 @@ class AuthService:
         user_session.last_used_at = utc_now()
         return await self._issue_tokens(user_session)
 
-    async def log_out(self, current: UserSession) -> None:
-        await revoke_user_session(self._session, current.id, current.user_id)
+    async def log_out(self, current: CurrentSession) -> None:
+        await revoke_user_session(self._session, current.id, current.user.id)
 
     async def log_out_everywhere(self, user_id: UUID) -> None:
         await revoke_user_sessions(self._session, user_id)
 
-    async def _check_password(self, email: str | None, password: str) -> tuple[User, str | None]:
-        """Return the user, and a new hash to store if the hashing parameters have changed."""
-        user = await find_user_by_email(self._reader, email) if email else None
+    async def _check_password(
+        self, email: str | None, password: str
+    ) -> tuple[Credentials, str | None]:
+        """Return the credentials, and a new hash to store if the hashing parameters have changed."""
+        user = await find_credentials_by_email(self._reader, email) if email else None
         is_right = await self._hasher.verify(password, user.hashed_password if user else None)
         if user is None or not is_right:
             raise WrongCredentialsError

@@ -19,23 +19,25 @@ from app.crud.page import FetchedPage
 from app.crud.user import (
     add_user,
     delete_user,
+    find_credentials,
     find_user_by_email,
-    get_user,
     list_users,
     lock_active_superusers,
     lock_user,
+    read_user,
 )
 from app.crud.user_session import revoke_user_sessions
 from app.db.session import ReadSession
 from app.models.user import User
-from app.models.user_session import UserSession
 from app.schemas.user import (
     PasswordChange,
     UserAdminUpdate,
     UserCreate,
     UserListParams,
+    UserRead,
     UserUpdate,
 )
+from app.schemas.user_session import CurrentSession
 from app.services.account_mail import Outbox
 from app.utils.rate_limit import PER_EMAIL_CHANGE, PER_PASSWORD_CHANGE, RateLimits
 
@@ -46,11 +48,11 @@ class UserReader:
     def __init__(self, reader: ReadSession) -> None:
         self._reader = reader
 
-    async def get(self, user_id: UUID) -> User:
+    async def get(self, user_id: UUID) -> UserRead:
         """Return a user. Raises NotFoundError."""
-        return await get_user(self._reader, user_id)
+        return await read_user(self._reader, user_id)
 
-    async def list_users(self, params: UserListParams) -> FetchedPage[User]:
+    async def list_users(self, params: UserListParams) -> FetchedPage[UserRead]:
         """Return a page of users. Raises InvalidCursorError."""
         return await list_users(self._reader, params)
 
@@ -61,12 +63,14 @@ class UserService:
     def __init__(
         self,
         session: AsyncSession,
+        reader: ReadSession,
         settings: Settings,
         password_hasher: PasswordHasher,
         rate_limits: RateLimits,
         outbox: Outbox,
     ) -> None:
         self._session = session
+        self._reader = reader
         self._hasher = password_hasher
         self._rate_limits = rate_limits
         self._outbox = outbox
@@ -113,7 +117,7 @@ class UserService:
         user.hashed_password = hashed_password
         await revoke_user_sessions(self._session, user.id)
 
-    async def update(self, current: User, change: UserUpdate) -> User:
+    async def update(self, current: UserRead, change: UserUpdate) -> User:
         """Change the user's own profile. A new address is unverified until it is confirmed.
 
         Raises EmailTakenError, TooManyAttemptsError for too many new addresses, and
@@ -135,23 +139,26 @@ class UserService:
             self._outbox.add("verify-email", user.email)
         return user
 
-    async def change_password(self, current: UserSession, change: PasswordChange) -> None:
+    async def change_password(self, current: CurrentSession, change: PasswordChange) -> None:
         """Set a new password and revoke every other session of the user.
 
         Raises WrongPasswordError, InvalidInputError for a new password that is rejected, and
         TooManyAttemptsError: a stolen access token must not help to guess the password.
         """
-        checked = current.user
-        await self._rate_limits.hit(PER_PASSWORD_CHANGE, str(checked.id))
+        user_id = current.user.id
+        await self._rate_limits.hit(PER_PASSWORD_CHANGE, str(user_id))
         async with self._hasher.slot():
+            checked = await find_credentials(self._reader, user_id)
             current_password = change.current_password.get_secret_value()
-            if not await self._hasher.verify(current_password, checked.hashed_password):
+            if checked is None or not await self._hasher.verify(
+                current_password, checked.hashed_password
+            ):
                 raise WrongPasswordError
-            await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(checked.id))
+            await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(user_id))
             hashed_password = await self._hasher.hash_new(
                 change.new_password.get_secret_value(), checked.email, field="new_password"
             )
-        user = await lock_user(self._session, checked.id)
+        user = await lock_user(self._session, user_id)
         # A reset may have come in between, which the old password must not undo.
         if user is None or user.security_stamp != checked.security_stamp:
             raise WrongPasswordError

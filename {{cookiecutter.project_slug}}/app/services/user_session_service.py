@@ -7,23 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.exceptions import NotFoundError
 from app.crud.user_session import list_active_user_sessions, revoke_user_session
 from app.db.session import ReadSession
-from app.models.user_session import UserSession
-from app.schemas.user_session import UserSessionRead
+from app.schemas.user_session import CurrentSession, UserSessionRead
 
 
-async def list_user_sessions(reader: ReadSession, current: UserSession) -> list[UserSessionRead]:
+async def list_user_sessions(reader: ReadSession, current: CurrentSession) -> list[UserSessionRead]:
     """List the active sessions of the current user, newest first."""
-    return [
-        UserSessionRead(
-            id=user_session.id,
-            created_at=user_session.created_at,
-            last_used_at=user_session.last_used_at,
-            user_agent=user_session.user_agent,
-            ip_address=user_session.ip_address,
-            current=user_session.id == current.id,
-        )
-        for user_session in await list_active_user_sessions(reader, current.user_id)
-    ]
+    return await list_active_user_sessions(reader, current.user.id, current_id=current.id)
 
 
 async def revoke(session: AsyncSession, user_session_id: UUID, user_id: UUID) -> None:

@@ -17,7 +17,7 @@ async def seen_address(
         client.user = user.user
         client.headers["X-Forwarded-For"] = forwarded
         await client.sign_in()
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         newest = select(UserSession.ip_address).order_by(UserSession.id.desc()).limit(1)
         return (await reader.scalars(newest)).one()
 

@@ -75,10 +75,10 @@ async def test_account_is_looked_up_after_the_response(
 
         await app(scope, receive, observed_send)
 
-    async def find_user_by_email(*_: object) -> None:
+    async def find_credentials_by_email(*_: object) -> None:
         order.append("look-up")
 
-    monkeypatch.setattr(account_mail, "find_user_by_email", find_user_by_email)
+    monkeypatch.setattr(account_mail, "find_credentials_by_email", find_credentials_by_email)
     async with client_of(observed_app) as client:
         await client.post(f"{AUTH}/{path}/request", json={"email": "ada@example.com"})
     assert order == ["http.response.start", "http.response.body", "look-up"]
@@ -111,10 +111,10 @@ async def test_superuser_created_by_a_command_gets_no_mail(
 async def test_mail_that_cannot_be_written_is_logged_without_personal_data(
     ada: UserClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def find_user_by_email(*_: object) -> None:
+    async def find_credentials_by_email(*_: object) -> None:
         raise OSError("not for the log")
 
-    monkeypatch.setattr(account_mail, "find_user_by_email", find_user_by_email)
+    monkeypatch.setattr(account_mail, "find_credentials_by_email", find_credentials_by_email)
     response = await ada.post(f"{AUTH}/password-reset/request", json={"email": ada.email})
     assert response.status_code == 202
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -131,7 +131,7 @@ async def test_mail_is_sent_after_the_commit(
     checks = []
 
     async def is_stored(address: str) -> bool:
-        async with database.read_session() as reader:
+        async with database.session() as reader:
             return await reader.scalar(select(User.id).where(User.email == address)) is not None
 
     def send(mail: Mail) -> None:

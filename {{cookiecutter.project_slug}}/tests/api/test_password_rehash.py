@@ -35,10 +35,10 @@ async def weak_hash(ada: UserClient, database: Database) -> str:
 async def test_login_replaces_a_weak_hash_and_keeps_the_security_stamp(
     ada: UserClient, database: Database, resources: Resources, weak_hash: str
 ) -> None:
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         before = (await reader.scalars(select(User))).one()
     await ada.sign_in()
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         after = (await reader.scalars(select(User))).one()
     assert after.hashed_password != weak_hash
     assert not resources.password_hasher.needs_rehash(after.hashed_password)

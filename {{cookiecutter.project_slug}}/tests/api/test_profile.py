@@ -49,5 +49,5 @@ async def test_invalid_change_of_the_own_account_is_rejected(
 async def test_user_deletes_their_own_account(ada: UserClient, database: Database) -> None:
     assert (await ada.delete(ME)).status_code == 204
     assert not await ada.is_signed_in()
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         assert await reader.scalar(select(func.count()).select_from(UserSession)) == 0

@@ -68,7 +68,7 @@ async def test_two_superusers_cannot_demote_each_other(
         # The slower one meets the rule of the last superuser. It may also find that it has lost
         # its own rights, if it was not even authenticated before.
         assert statuses in ([200, 409], [200, 403])
-        async with database.read_session() as reader:
+        async with database.session() as reader:
             superusers = select(func.count()).where(User.is_superuser, User.is_active)
             assert await reader.scalar(superusers) == 1
 

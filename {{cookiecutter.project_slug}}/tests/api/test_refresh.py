@@ -29,7 +29,7 @@ async def test_refresh_counts_as_use_of_the_session(ada: UserClient, database: D
         long_ago = utc_now() - timedelta(days=9)
         await session.execute(update(UserSession).values(last_used_at=long_ago))
     assert await ada.can_refresh()
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         last_used_at = await reader.scalar(select(UserSession.last_used_at))
     assert last_used_at is not None
     assert utc_now() - last_used_at < timedelta(minutes=1)
@@ -42,7 +42,7 @@ async def test_refresh_token_works_once_and_revokes_its_session_when_reused(
     ada.tokens = (await request_refresh(ada, used)).json()
     assert_problem(await request_refresh(ada, used), 401, "invalid-refresh-token")
     # The revocation is stored although the answer is an error.
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         revoked = select(func.count()).where(UserSession.revoked_at.is_not(None))
         assert await reader.scalar(revoked) == 1
     assert not await ada.is_signed_in()
@@ -92,7 +92,7 @@ async def test_refresh_extends_a_session_but_not_beyond_its_maximum_age(
         user_session = (await session.scalars(select(UserSession))).one()
         user_session.created_at -= timedelta(days=80)
     assert await ada.can_refresh()
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         tokens = select(RefreshToken.expires_at).order_by(RefreshToken.id)
         first, second = await reader.scalars(tokens)
     assert timedelta(days=29) < first - utc_now() < timedelta(days=31)
@@ -106,7 +106,7 @@ async def test_refresh_tokens_are_opaque_and_stored_hashed(
     third = (await request_refresh(ada, first)).json()["refresh_token"]
     sent = [first, second, third]
     assert all(len(token) >= 43 and "." not in token for token in sent)
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         stored = list(await reader.scalars(select(RefreshToken).order_by(RefreshToken.id)))
     key = resources.settings.secret_key.get_secret_value()
     assert [token.token_hash for token in stored] == [hmac_sha256(key, token) for token in sent]

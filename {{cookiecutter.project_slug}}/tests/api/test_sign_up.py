@@ -37,7 +37,7 @@ async def test_sign_up_returns_the_user_and_its_location(client: httpx2.AsyncCli
 async def test_new_user_is_committed_before_the_response(
     ada: UserClient, database: Database
 ) -> None:
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         assert await reader.scalar(select(User.email)) == ada.email
 
 
@@ -67,7 +67,7 @@ async def test_one_of_many_concurrent_sign_ups_succeeds(
         *(client.post(USERS, json={"email": email, "password": PASSWORD}) for email in addresses)
     )
     assert sorted(response.status_code for response in responses) == [201] + [409] * 19
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         assert list(await reader.scalars(select(User.email))) == ["ada@example.com"]
 
 

@@ -47,7 +47,7 @@ class List(NamedTuple):
 
     async def fetch(self, database: Database, **params: Any) -> FetchedPage[Any]:
         parsed = self.params.model_validate({"sort": self.sort, **params})
-        async with database.read_session() as reader:
+        async with database.session() as reader:
             return await self.function(reader, params=parsed, **self.owner)
 
     async def store_rows(self, database: Database, count: int) -> None:

@@ -26,7 +26,7 @@ def encode(text: str) -> str:
 
 async def fetch(database: Database, sort: str, cursor: str | None) -> FetchedPage[Thing]:
     params = ThingParams.model_validate({"sort": sort, "cursor": cursor})
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         return await fetch_page(
             reader, select(Thing), params, sort_columns=SORT_COLUMNS, id_column=Thing.id
         )

@@ -25,7 +25,7 @@ async def test_time_comes_back_in_utc(database: Database) -> None:
     given = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=2)))
     async with database.session.begin() as session:
         session.add(make_user(created_at=given))
-    async with database.read_session() as session:
+    async with database.session() as session:
         created_at = await session.scalar(select(User.created_at))
     assert created_at == given
     assert created_at is not None

@@ -129,7 +129,7 @@ async def test_unique_violation_is_raised_where_a_service_can_catch_it(database:
         # The transaction goes on.
         await add_user(session, make_user("bob@example.com"))
     assert "email" in str(caught.value.__cause__)  # the database's own message, for the log
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         emails = await reader.scalars(select(User.email).order_by(User.email))
         assert emails.all() == ["ada@example.com", "bob@example.com"]
 
@@ -141,6 +141,6 @@ async def test_unique_violation_at_the_commit_is_translated_too(database: Databa
 
 
 async def test_bug_keeps_its_own_type(database: Database) -> None:
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         with pytest.raises(DBAPIError):
             await reader.scalar(select(column("nothing")))

@@ -30,7 +30,7 @@ def settings_values() -> dict[str, Any]:
 async def test_superuser_is_created_once(settings: Settings, database: Database) -> None:
     assert await create_first_superuser(settings)
     assert not await create_first_superuser(settings)
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         user = (await reader.scalars(select(User))).one()
     assert user.email == "root@example.com"
     assert user.is_superuser

@@ -30,7 +30,7 @@ async def test_failed_transaction_stores_nothing(database: Database) -> None:
 
     with pytest.raises(LookupError):
         await store_and_fail()
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         assert (await reader.scalars(select(User))).all() == []
 
 
@@ -47,7 +47,7 @@ async def test_relationship_that_was_not_loaded_is_an_error(database: Database) 
         session.add(user)
         await session.flush()
         session.add(UserSession(user_id=user.id))
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         user_session = (await reader.scalars(select(UserSession))).one()
         with pytest.raises(Exception, match="lazy='raise'"):
             _ = user_session.user
@@ -63,7 +63,7 @@ async def test_writers_wait_for_each_other(database: Database) -> None:
             user.full_name = f"{user.full_name}x"
 
     await asyncio.gather(*(append() for _ in range(10)))
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         assert await reader.scalar(select(User.full_name)) == "x" * 10
 
 
@@ -89,5 +89,5 @@ async def test_checkout_has_its_own_database(
 ) -> None:
     monkeypatch.setattr(module, "VAR", open_directory / "var")
     settings = TestSettings(**(settings.model_dump() | {"database_url": None}))
-    async with Database.open(settings) as database, database.read_session() as reader:
+    async with Database.open(settings) as database, database.session() as reader:
         assert await reader.scalar(select(1)) == 1

@@ -20,7 +20,7 @@ async def test_row_is_visible_to_others_when_the_response_arrives(
     for number in range(20):
         async with client_of(app) as client:
             await client.sign_up(f"user{number}@example.com")
-        async with database.read_session() as reader:
+        async with database.session() as reader:
             found = await reader.scalar(select(User.email).where(User.email == client.email))
         assert found == client.email
 
@@ -53,7 +53,7 @@ async def test_killed_service_loses_no_acknowledged_write(
                 tasks.create_task(write(client, f"writer{number}"))
             await wait_until(lambda: len(acknowledged) >= 50, seconds=60)
             service.process.kill()
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         stored = set(await reader.scalars(select(User.email)))
     assert acknowledged <= stored
     assert len(stored - acknowledged) <= 16  # those that were in flight
@@ -84,5 +84,5 @@ async def test_writers_in_several_processes_lose_nothing(
                 tasks.create_task(write(client))
         service.process.terminate()  # a killed one would leave its workers behind
         service.process.wait(timeout=30)
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         assert set(await reader.scalars(select(User.email))) == emails

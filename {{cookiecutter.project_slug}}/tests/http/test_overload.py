@@ -128,7 +128,7 @@ async def open_stream(app: FastAPI) -> AsyncIterator[OpenStream]:
 
     @app.get("/stream", include_in_schema=False)
     async def stream(session: ReadSessionDep) -> StreamingResponse:
-        await session.execute(select(1))
+        await session.scalar(select(1))
 
         async def body() -> AsyncIterator[bytes]:
             yield b"half"

@@ -58,7 +58,7 @@ def client_address(service: Service, url: URL, forwarded: str) -> str | None:
 
     async def read() -> str | None:
         database = Database(make_engine(url))
-        async with database.read_session() as reader:
+        async with database.session() as reader:
             address = select(UserSession.ip_address).join(User).where(User.email == email)
             found = (await reader.scalars(address)).one()
         await database.engine.dispose()

@@ -70,7 +70,7 @@ async def test_exhausted_pool_is_logged_and_later_mails_are_sent(
         await starved.send(outbox)
     (record,) = caplog.records
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "A mail could not be written")
-    assert record.__dict__["reason"] == "TimeoutError"
+    assert record.__dict__["reason"] == "UnavailableError"
     assert "ada@example.com" not in str(record.__dict__)
     await starved.send(outbox)
     await small.engine.dispose()

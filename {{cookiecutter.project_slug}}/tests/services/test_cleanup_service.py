@@ -18,7 +18,7 @@ from tests.support import AUTH, UserClient
 
 
 async def count(database: Database, model: type[UserSession | RefreshToken]) -> int:
-    async with database.read_session() as reader:
+    async with database.session() as reader:
         return await reader.scalar(select(func.count()).select_from(model)) or 0
 
 

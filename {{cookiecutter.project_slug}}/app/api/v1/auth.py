@@ -66,4 +66,4 @@ async def log_out_everywhere(user_session: CurrentUserSession, auth: AuthService
 
     Revokes every session of the current user.
     """
-    await auth.log_out_everywhere(user_session.user_id)
+    await auth.log_out_everywhere(user_session.user.id)

@@ -51,8 +51,8 @@ async def create_user(
     return user
 
 
-@router.get("/me", response_model=UserRead)
-async def read_me(user: CurrentUser) -> User:
+@router.get("/me")
+async def read_me(user: CurrentUser) -> UserRead:
     """Get the current user."""
     return user
 
@@ -109,10 +109,8 @@ async def list_users(
     return page
 
 
-@router.get(
-    "/{user_id}", response_model=UserRead, responses=problems(ForbiddenError, NotFoundError)
-)
-async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserReaderDep) -> User:
+@router.get("/{user_id}", responses=problems(ForbiddenError, NotFoundError))
+async def read_user(user_id: UUID, _: CurrentSuperuser, users: UserReaderDep) -> UserRead:
     """Get a user by ID."""
     return await users.get(user_id)
 

@@ -35,4 +35,4 @@ async def revoke_user_session(
 
     Its access and refresh tokens stop working at once.
     """
-    await user_session_service.revoke(session, user_session_id, user_session.user_id)
+    await user_session_service.revoke(session, user_session_id, user_session.user.id)
