@@ -91,7 +91,7 @@ class Database:
         # Objects stay readable after the commit: the response is made from them.
         self.session = async_sessionmaker(engine, expire_on_commit=False)
         self._read_session = async_sessionmaker(
-            engine.execution_options(isolation_level="AUTOCOMMIT"),
+            engine.execution_options(transactional=False),
             expire_on_commit=False,
             sync_session_class=_ReadOnlySession,
         )
