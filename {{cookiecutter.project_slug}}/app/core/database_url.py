@@ -3,6 +3,7 @@
 Errors name the option or the part that is wrong. They show no values, which may be secrets.
 """
 
+import ssl
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -152,6 +153,12 @@ def _check(parameters: dict[str, str]) -> None:
         if file != "system" and not Path(file).is_file():
             raise ValueError(f'the file of the option "{name}" does not exist')
     _check_with_libpq(parameters)
+    if parameters.get("sslrootcert") == "system":
+        # psycopg's wheels have an OpenSSL of their own, which doesn't find the system's certificates.
+        certificates = ssl.get_default_verify_paths().cafile
+        if certificates is None:
+            raise ValueError("sslrootcert=system finds no file; name it instead of the word system")
+        parameters |= {"sslrootcert": certificates, "sslmode": "verify-full"}
 
 
 def _check_with_libpq(parameters: dict[str, str]) -> None:

@@ -23,9 +23,8 @@ def read_url(process: subprocess.Popen[str]) -> str:
 
 def query(url: str, sql: str) -> Any:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        row = connection.execute(sql.encode()).fetchone()
-    assert row
-    return row[0]
+        cursor = connection.execute(sql.encode())
+        return next(cursor)[0] if cursor.description else None
 
 
 def enter(directory: Path, *, database: str = "app") -> None:
