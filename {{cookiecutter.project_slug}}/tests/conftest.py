@@ -36,8 +36,8 @@ pytest_plugins = ["tests.mailbox"]
 def patience() -> Iterator[None]:
     """Wait longer for the database: a test machine may have other work to do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.db.engine.CONNECT_TIMEOUT_SECONDS", 30)
-        patch.setattr("app.db.engine.PING_TIMEOUT_SECONDS", 30)
+        patch.setattr("app.db.postgresql.CONNECT_TIMEOUT_SECONDS", 30)
+        patch.setattr("app.db.postgresql.PING_TIMEOUT_SECONDS", 30)
         yield
 
 

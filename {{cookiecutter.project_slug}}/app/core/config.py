@@ -4,7 +4,6 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qsl, urlencode
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.database_url import normalize_database_url
 from app.core.limits import POOL_TIMEOUT_SECONDS
 from app.core.validation import describe_error
 
@@ -37,16 +37,6 @@ MIN_SECRET_LENGTH = 32
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
 
 
-# The schemes that hosting providers use, and the driver that the service uses for each.
-_ASYNC_DRIVERS = {
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-}
-
-
 class Environment(StrEnum):
     DEVELOPMENT = "development"
     TEST = "test"
@@ -58,23 +48,8 @@ class SettingsError(SystemExit):
     """Ends the process with a message instead of a traceback."""
 
 
-def _with_async_driver(url: SecretStr) -> SecretStr:
-    scheme, separator, rest = url.get_secret_value().partition("://")
-    if not separator or scheme not in _ASYNC_DRIVERS:
-        raise ValueError("must start with postgresql:// or sqlite:///")
-    if scheme.startswith("postgres"):
-        rest = _with_options_of_asyncpg(rest)
-    return SecretStr(f"{_ASYNC_DRIVERS[scheme]}://{rest}")
-
-
-def _with_options_of_asyncpg(address: str) -> str:
-    """Rename libpq's options to asyncpg's, and drop those that asyncpg doesn't have."""
-    address, _, query = address.partition("?")
-    options = dict(parse_qsl(query))
-    options.pop("channel_binding", None)
-    if sslmode := options.pop("sslmode", None):
-        options["ssl"] = sslmode
-    return f"{address}?{urlencode(options)}" if options else address
+def _normalize_database_url(url: SecretStr) -> SecretStr:
+    return SecretStr(normalize_database_url(url.get_secret_value(), ROOT))
 
 
 def _validate_redis_url(url: SecretStr) -> SecretStr:
@@ -90,7 +65,7 @@ def _bare_address(address: Any) -> Any:
     return address
 
 
-DatabaseURL = Annotated[SecretStr, AfterValidator(_with_async_driver)]
+DatabaseURL = Annotated[SecretStr, AfterValidator(_normalize_database_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_validate_redis_url)]
 Address = Annotated[EmailStr, BeforeValidator(_bare_address)]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]

@@ -152,9 +152,15 @@ class InvalidCursorError(InvalidInputError):
 
 
 class UnavailableError(RetryableError):
-    """The service can't answer for now. `__cause__` is the transient error behind it, if any."""
+    """The service can't answer for now. The log shows *reason*, the client doesn't see it."""
 
     status = 503
     slug = "unavailable"
     title = "Service unavailable"
     detail = "The service can't answer right now. Try again shortly."
+
+    def __init__(
+        self, detail: str | None = None, *, retry_after: int, reason: str | None = None
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.reason = reason

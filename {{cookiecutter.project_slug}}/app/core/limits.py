@@ -7,6 +7,8 @@ SLOT_WAIT_SECONDS = 0.5
 POOL_TIMEOUT_SECONDS = 0.5  # the default of DATABASE_POOL_TIMEOUT
 CONNECT_TIMEOUT_SECONDS = 0.75
 PING_TIMEOUT_SECONDS = 0.5
+# How long to wait until the server has cancelled a statement.
+CANCEL_TIMEOUT_SECONDS = 0.5
 
 # The head of a request, checked by the middleware.
 MAX_URL_BYTES = 32 * 1024

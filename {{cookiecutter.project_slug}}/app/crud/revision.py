@@ -1,9 +1,32 @@
-from sqlalchemy import column, select, table
+from typing import Any
+
+from sqlalchemy import Boolean, column, select, table
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from app.db.session import ReadSession
 
 
-async def find_revision(session: ReadSession) -> str | None:
-    """Find the Alembic revision of the database. Raises DBAPIError if it was never migrated."""
+class _IsWritable(FunctionElement[bool]):
+    """Tells whether the server accepts changes: a standby doesn't, nor one that was set read-only."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_IsWritable)
+def _always(_element: _IsWritable, _compiler: Any, **_options: Any) -> str:
+    return "1 = 1"
+
+
+@compiles(_IsWritable, "postgresql")
+def _by_setting(_element: _IsWritable, _compiler: Any, **_options: Any) -> str:
+    return "current_setting('transaction_read_only') = 'off'"
+
+
+async def find_revision(session: ReadSession) -> tuple[str | None, bool]:
+    """Find the Alembic revision of the database, and whether the database is writable."""
     version = table("alembic_version", column("version_num"))
-    return await session.scalar(select(version.c.version_num))
+    rows = await session.execute(select(version.c.version_num, _IsWritable()))
+    revision, is_writable = rows.first() or (None, True)
+    return revision, is_writable

@@ -3,24 +3,26 @@
 import time
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]  # has no types
 from sqlalchemy import URL, event
 from sqlalchemy.engine import Connection, ExceptionContext
-from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection, Dialect
+from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
-from app.core.config import PROJECT_SLUG
-from app.core.exceptions import AppError, UnavailableError
-from app.core.limits import CONNECT_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS, POOL_TIMEOUT_SECONDS
-from app.db.errors import translate_db_error
+from app.core.exceptions import AppError
+from app.core.limits import POOL_TIMEOUT_SECONDS
+from app.db.errors import needs_new_connection, translate_db_error
+from app.db.postgresql import PostgresConnection
 
 # A connection that has been used within this time isn't pinged.
 PING_AFTER_SECONDS = 1
 
 # How long a writer of SQLite waits for another one.
 SQLITE_BUSY_SECONDS = 10
+
+# How long a migration waits for a lock. All statements queued behind it wait as well.
+MIGRATION_LOCK_TIMEOUT = "10s"
 
 
 def make_engine(
@@ -35,61 +37,72 @@ def make_engine(
     It keeps at most *pool_size* connections and opens no extra ones: under load, opening and
     closing connections costs more than waiting for one. Times are in seconds. Errors of statements
     don't show parameters, which are personal data.
+
+    Its connections are in autocommit. A transaction begins with a statement of ours, unless the
+    execution option `transactional` is false.
     """
-    pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": pool_timeout}
-    if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(
-            url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **pool
-        )
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = _create_engine(
+        url,
+        # One second more: the server's own time-out comes first, if there is one.
+        time_limit=statement_timeout + 1,
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout,
+    )
+    if is_sqlite:
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        # Python's sqlite3 begins late, and a transaction that has read can't wait for a writer when
+        # it starts to write. So take the write lock first.
+        begin = "BEGIN IMMEDIATE"
     else:
-        engine = create_async_engine(
-            url,
-            hide_parameters=True,
-            connect_args={
-                "timeout": CONNECT_TIMEOUT_SECONDS,
-                "server_settings": {
-                    "application_name": PROJECT_SLUG,
-                    "timezone": "UTC",
-                    "statement_timeout": f"{statement_timeout * 1000:.0f}",
-                    "idle_in_transaction_session_timeout": f"{2 * statement_timeout * 1000:.0f}",
-                },
-                # For a server that hangs and can't report its own time-out.
-                "command_timeout": statement_timeout + 1,
-            },
-            **pool,
-        )
-        event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
-        event.listen(engine.sync_engine, "checkout", _ping_postgresql)
+        event.listen(engine.sync_engine, "checkout", _check_postgresql)
         event.listen(engine.sync_engine, "checkin", _note_use)
+        # In the same round trip. Settings of the session would get lost behind a pooler.
+        begin = (
+            f"BEGIN; SET LOCAL statement_timeout = {statement_timeout * 1000:.0f}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {2 * statement_timeout * 1000:.0f}"
+        )
+
+    def begin_transaction(connection: Connection) -> None:
+        if connection.get_execution_options().get("transactional", True):
+            connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "begin", begin_transaction)
     event.listen(engine.sync_engine, "handle_error", _translate_error)
     return engine
 
 
 def make_migration_engine(url: URL) -> AsyncEngine:
-    """Make an engine for Alembic: one connection, and statements may take as long as they need."""
+    """Make an engine for Alembic: it keeps no connection, and statements may take any time."""
+    engine = _create_engine(url, time_limit=None, poolclass=NullPool)
+    # In SQLite, foreign keys stay off: to change a table, it drops the table and makes a copy.
+    is_sqlite = url.get_backend_name() == "sqlite"
+    begin = "BEGIN IMMEDIATE" if is_sqlite else f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_TIMEOUT}'"
+
+    def begin_transaction(connection: Connection) -> None:
+        # Alembic's `autocommit_block()` has no transaction.
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "begin", begin_transaction)
+    return engine
+
+
+def _create_engine(url: URL, *, time_limit: float | None, **options: Any) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
-        # Foreign keys stay off: to change a table, SQLite drops it and puts a copy in its place.
-        engine = create_async_engine(
-            url,
-            hide_parameters=True,
-            poolclass=NullPool,
-            connect_args={"timeout": SQLITE_BUSY_SECONDS},
-        )
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return engine
-    # A migration that waits for a lock blocks all statements queued behind it, so it gives up soon.
-    return create_async_engine(
-        url,
-        hide_parameters=True,
-        poolclass=NullPool,
-        connect_args={"server_settings": {"lock_timeout": "10s"}},
-    )
+        arguments: dict[str, Any] = {"timeout": SQLITE_BUSY_SECONDS}
+    else:
+        arguments = {"async_creator_fn": PostgresConnection.open, "time_limit": time_limit}
+        options["use_native_hstore"] = False  # would ask each new server whether it has the type
+    return create_async_engine(url, hide_parameters=True, connect_args=arguments, **options)
 
 
 def _translate_error(context: ExceptionContext) -> AppError | None:
     """Replace the driver's error with the domain's, where a service can still catch it."""
+    if needs_new_connection(context.original_exception):
+        context.is_disconnect = True
     return translate_db_error(context.sqlalchemy_exception or context.original_exception)
 
 
@@ -101,51 +114,21 @@ def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) ->
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    # Python's sqlite3 begins late, and a transaction that has read can't wait for a writer when it
-    # starts to write. So take the write lock first. Reads run in autocommit and begin nothing.
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _connect_postgresql(
-    dialect: Dialect, _record: ConnectionPoolEntry, arguments: Any, options: Any
-) -> DBAPIConnection:
-    try:
-        return dialect.connect(*arguments, **options)
-    except OSError as error:  # the network; TimeoutError is one too
-        raise UnavailableError(retry_after=1) from error
-
-
 def _note_use(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
     record.info["used_at"] = time.monotonic()
 
 
-def _ping_postgresql(
+def _check_postgresql(
     connection: AdaptedConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
 ) -> None:
-    """Check a connection that has been idle: like `pool_pre_ping`, but with a time-out.
+    """Replace a connection that has ended. Ping one that has been idle, like `pool_pre_ping`.
 
-    It takes one round trip instead of three. A closed connection is replaced, without a ping if the
-    driver knows that it is closed. A server that doesn't answer the ping wouldn't answer on a new
-    connection either.
+    Unlike that, the ping has a time-out and takes one round trip instead of three. A server that
+    doesn't answer it wouldn't answer on a new connection either.
     """
-    if connection.driver_connection.is_closed():
+    driver_connection: PostgresConnection = connection.driver_connection
+    if driver_connection.has_ended():
         raise DisconnectionError
     used_at = record.info.get("used_at")
-    if used_at is None or time.monotonic() - used_at < PING_AFTER_SECONDS:
-        return
-    try:
-        connection.run_async(_ping)
-    except TimeoutError as error:
-        raise UnavailableError(retry_after=1) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DisconnectionError from error
-
-
-async def _ping(connection: Any) -> None:
-    try:
-        await connection.execute("SELECT 1", timeout=PING_TIMEOUT_SECONDS)
-    except BaseException:
-        connection.terminate()  # a graceful close would wait 2 s for the server
-        raise
+    if used_at is not None and time.monotonic() - used_at >= PING_AFTER_SECONDS:
+        connection.run_async(PostgresConnection.ping)

@@ -4,12 +4,14 @@ import asyncio
 import sys
 
 from app.core.config import get_settings
+from app.db.errors import exit_on_db_error
 from app.manage import create_first_superuser
 
 
 def main() -> None:
     settings = get_settings()
-    created = asyncio.run(create_first_superuser(settings))
+    with exit_on_db_error():
+        created = asyncio.run(create_first_superuser(settings))
     outcome = "created" if created else "exists already"
     sys.stdout.write(f"First superuser {settings.first_superuser_email}: {outcome}.\n")
 

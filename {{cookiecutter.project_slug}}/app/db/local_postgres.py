@@ -161,7 +161,7 @@ class Cluster:
             stdin=_CREATE_DATABASE, PGPASSWORD=password, PGCLIENTENCODING="UTF8",
         )  # fmt: skip
         return (
-            f"postgresql+asyncpg://postgres:{quote(password, safe='')}"
+            f"postgresql+psycopg://postgres:{quote(password, safe='')}"
             f"@127.0.0.1:{port}/{quote(database, safe='')}"
         )
 
@@ -359,7 +359,7 @@ def main(directory: Path = DEVELOPMENT_DIRECTORY) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with local_postgres(directory) as url, suppress(KeyboardInterrupt):
-            psql = [str(_package() / "pginstall" / "bin" / "psql"), url.replace("+asyncpg", "")]
+            psql = [str(_package() / "pginstall" / "bin" / "psql"), url.replace("+psycopg", "")]
             command = subprocess.list2cmdline(psql) if os.name == "nt" else shlex.join(psql)
             sys.stdout.write(f"{url}\n{command}\nCtrl-C stops it.\n")
             sys.stdout.flush()

@@ -16,6 +16,7 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 from app.core.config import VAR, Settings
 from app.core.exceptions import UnavailableError
 from app.db.engine import make_engine
+from app.db.errors import describe_db_error
 from app.db.local import local_database
 
 Value = TypeVar("Value")
@@ -40,7 +41,7 @@ class ReadSession:
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine.execution_options(transactional=False)
         self._checked: WeakSet[object] = WeakSet()
 
     async def all(
@@ -52,7 +53,7 @@ class ReadSession:
             async with self._engine.connect() as connection:
                 return (await connection.execute(statement, params)).all()
         except PoolTimeoutError as error:
-            raise UnavailableError(retry_after=1) from error
+            raise UnavailableError(retry_after=1, reason=describe_db_error(error)) from error
 
     async def first(
         self, statement: TypedReturnsRows[*Columns], params: Mapping[str, Any] | None = None

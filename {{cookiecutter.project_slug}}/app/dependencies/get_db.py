@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import AppError, UnavailableError
+from app.db.errors import describe_db_error
 from app.db.session import ReadOnlyError, ReadSession
 from app.dependencies.resources import get_resources
 
@@ -47,7 +48,7 @@ async def get_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
                 raise
             await session.commit()
     except PoolTimeoutError as error:
-        raise UnavailableError(retry_after=1) from error
+        raise UnavailableError(retry_after=1, reason=describe_db_error(error)) from error
 
 
 # scope="function": the dependency ends before the response is sent. With FastAPI's default scope

@@ -110,10 +110,8 @@ def _describe(error: dict[str, Any]) -> dict[str, str]:
 
 
 async def _handle_app_error(request: Request, error: AppError) -> ProblemResponse:
-    if isinstance(error, UnavailableError) and (cause := error.__cause__):
-        # The first line: SQLAlchemy appends the statement.
-        reason = f"{type(cause).__name__}: {cause}".partition("\n")[0]
-        logger.warning("Unavailable", extra={"reason": reason})
+    if isinstance(error, UnavailableError) and error.reason:
+        logger.warning("Unavailable", extra={"reason": error.reason})
     return app_problem(request.scope, error)
 
 

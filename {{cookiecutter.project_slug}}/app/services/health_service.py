@@ -1,5 +1,4 @@
 import asyncio
-import logging
 from functools import cache
 
 from alembic.config import Config
@@ -9,9 +8,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.config import ROOT
 from app.core.exceptions import UnavailableError
 from app.crud.revision import find_revision
+from app.db.errors import describe_db_error
 from app.db.session import ReadSession
-
-logger = logging.getLogger(__name__)
 
 DATABASE_TIMEOUT_SECONDS = 1
 
@@ -23,15 +21,19 @@ def head_revision() -> str | None:
 
 
 async def check_ready(reader: ReadSession, *, is_stopping: bool) -> None:
-    """Raise UnavailableError unless the database answers in time and is at the head revision."""
+    """Raise UnavailableError unless the database answers in time, is writable and is migrated."""
     if is_stopping:
         raise UnavailableError("The service is stopping.", retry_after=1)
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
-            revision = await find_revision(reader)
-    except (UnavailableError, SQLAlchemyError, OSError) as error:
-        logger.warning("The database does not answer", extra={"reason": type(error).__name__})
-        raise UnavailableError("The database does not answer.", retry_after=1) from None
+            revision, is_writable = await find_revision(reader)
+    except (SQLAlchemyError, TimeoutError) as error:
+        raise UnavailableError(
+            "The database does not answer.", retry_after=1, reason=describe_db_error(error)
+        ) from None
     if revision != head_revision():
-        logger.warning("The database is not at the head revision", extra={"revision": revision})
-        raise UnavailableError("The database is not migrated.", retry_after=5)
+        reason = f"the database is at revision {revision}, run `alembic upgrade head`"
+        raise UnavailableError("The database is not migrated.", retry_after=5, reason=reason)
+    if not is_writable:
+        reason = "the database server is read-only"
+        raise UnavailableError("The database is read-only.", retry_after=1, reason=reason)

@@ -51,7 +51,7 @@ async def test_service_is_unready_when_the_database_is_slow(
     resources: Resources, app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
     """Here the pool has no connection left, and tests wait 30 s for one."""
-    engine = resources.database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    engine = resources.database.engine
     async with AsyncExitStack() as connections:
         for _ in range(resources.settings.database_pool_size):
             await connections.enter_async_context(engine.connect())

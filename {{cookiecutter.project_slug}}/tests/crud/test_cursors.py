@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
-from app.core.exceptions import InvalidCursorError
+from app.core.exceptions import InvalidCursorError, UnavailableError
 from app.crud.page import FetchedPage, fetch_page
 from app.db.session import Database
 from tests.crud.things import SORT_COLUMNS, SORTS, Thing, ThingParams
@@ -84,7 +83,7 @@ async def test_value_outside_of_its_type_is_rejected(
 async def test_error_of_the_database_is_not_blamed_on_a_missing_cursor(
     database: Database,
 ) -> None:
-    with pytest.raises(DBAPIError):  # there is no such table
+    with pytest.raises(UnavailableError):  # there is no such table
         await fetch(database, "text", None)
 
 

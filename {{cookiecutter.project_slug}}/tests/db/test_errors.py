@@ -3,9 +3,9 @@
 import sqlite3
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from sqlalchemy import UniqueConstraint, column, select
-from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -22,12 +22,22 @@ UNREACHABLE = {
 }
 
 
-def postgres_error(sqlstate: str, constraint: str = "") -> Exception:
-    """Build an error as SQLAlchemy's asyncpg dialect raises it."""
-    driver_error = Exception("details")
-    driver_error.constraint_name = constraint  # type: ignore[attr-defined]  # as asyncpg does
-    error: Exception = asyncpg.AsyncAdapt_asyncpg_dbapi.Error("translated", driver_error)  # type: ignore[no-untyped-call]  # has no types
-    error.sqlstate = sqlstate  # type: ignore[attr-defined]  # as above
+class Diagnostics:
+    """The parts of a server's error that the translation looks at."""
+
+    def __init__(self, message: str | None, constraint: str | None) -> None:
+        self.message_primary = message
+        self.constraint_name = constraint
+
+
+def postgres_error(
+    sqlstate: str | None, constraint: str | None = None, message: str | None = None
+) -> Exception:
+    """Build an error of psycopg as for an error of the server."""
+    kind = psycopg.errors.lookup(sqlstate) if sqlstate else psycopg.OperationalError
+    diagnostics = Diagnostics(message, constraint)
+    error = type("Fake", (kind,), {"diag": diagnostics, "sqlstate": sqlstate})("details")
+    assert isinstance(error, psycopg.Error)
     return error
 
 
@@ -82,10 +92,10 @@ def test_transient_error_means_unavailable(error: Exception) -> None:
     "error",
     [
         DBAPIError("SELECT", {}, Exception()),
-        DBAPIError("SELECT", {}, postgres_error("42P01")),  # no such table
+        DBAPIError("SELECT", {}, postgres_error("42703")),  # no such column
         OperationalError(
             "SELECT", {}, sqlite_error(sqlite3.SQLITE_ERROR)
-        ),  # such as: no such table
+        ),  # such as: no such column
         # Raised by Python, without a code.
         DBAPIError("SELECT", {}, sqlite3.ProgrammingError("Incorrect number of bindings")),
         ValueError(),

@@ -1,6 +1,5 @@
 """Starts PostgreSQL servers in folders, also from other processes, and looks at them."""
 
-import asyncio
 import subprocess
 import sys
 import time
@@ -8,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]  # has no types
 import psutil
+import psycopg
 import pytest
 
 from app.db.local_postgres import local_postgres
@@ -23,14 +22,9 @@ def read_url(process: subprocess.Popen[str]) -> str:
 
 
 def query(url: str, sql: str) -> Any:
-    async def run() -> Any:
-        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-        try:
-            return await connection.fetchval(sql)
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        cursor = connection.execute(sql.encode())
+        return next(cursor)[0] if cursor.description else None
 
 
 def enter(directory: Path, *, database: str = "app") -> None:

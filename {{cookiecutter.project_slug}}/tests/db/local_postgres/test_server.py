@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]  # has no types
+import psycopg
 import pytest
 
 from app.db import local_postgres as module
@@ -39,7 +39,7 @@ def test_only_local_connections_with_the_password_get_in(directory: Path) -> Non
         assert query(url, "SELECT rolpassword FROM pg_authid WHERE rolcanlogin").startswith("SCRAM")
         password = (directory / "cluster" / "password").read_text()
         assert len(password) == 32
-        with pytest.raises(asyncpg.InvalidPasswordError):
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             query(url.replace(password, "wrong"), "SELECT 1")
 
 
@@ -118,8 +118,8 @@ def test_foreground_server_runs_until_ctrl_c(
     module.main(directory)
     assert not is_running(directory)
     url, psql, _ = capsys.readouterr().out.splitlines()
-    assert url.startswith("postgresql+asyncpg://postgres:")
-    assert psql.endswith(url.replace("+asyncpg", ""))
+    assert url.startswith("postgresql+psycopg://postgres:")
+    assert psql.endswith(url.replace("+psycopg", ""))
 
 
 def test_foreground_failure_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,8 @@ def migrated_database_url(server: Server) -> URL:
 @pytest.fixture(autouse=True)
 def production_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo the longer time-outs of other tests: here, they are what is tested."""
-    monkeypatch.setattr("app.db.engine.CONNECT_TIMEOUT_SECONDS", CONNECT_TIMEOUT_SECONDS)
-    monkeypatch.setattr("app.db.engine.PING_TIMEOUT_SECONDS", PING_TIMEOUT_SECONDS)
+    monkeypatch.setattr("app.db.postgresql.CONNECT_TIMEOUT_SECONDS", CONNECT_TIMEOUT_SECONDS)
+    monkeypatch.setattr("app.db.postgresql.PING_TIMEOUT_SECONDS", PING_TIMEOUT_SECONDS)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]  # has no types
 import httpx2
 import psutil
+import psycopg
 from sqlalchemy import make_url
 
 from app.core.config import Settings
@@ -71,21 +71,13 @@ class Server:
             process.kill()
         psutil.wait_procs(processes, timeout=10)
 
-    async def connect(self) -> Any:
-        url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        return await asyncpg.connect(url)
-
-    @asynccontextmanager
-    async def administrator(self) -> AsyncIterator[Any]:
+    async def connect(self) -> psycopg.AsyncConnection:
         """Open a connection that isn't one of the service's."""
-        connection = await self.connect()
-        try:
-            yield connection
-        finally:
-            await connection.close()
+        url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return await psycopg.AsyncConnection.connect(url, autocommit=True)
 
     async def terminate_connections(self) -> None:
-        async with self.administrator() as administrator:
+        async with await self.connect() as administrator:
             await administrator.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
                 "WHERE pid <> pg_backend_pid() AND datname = current_database()"
