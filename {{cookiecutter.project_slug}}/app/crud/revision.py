@@ -27,6 +27,5 @@ def _by_setting(_element: _IsWritable, _compiler: Any, **_options: Any) -> str:
 async def find_revision(session: ReadSession) -> tuple[str | None, bool]:
     """Find the Alembic revision of the database, and whether the database is writable."""
     version = table("alembic_version", column("version_num"))
-    rows = await session.execute(select(version.c.version_num, _IsWritable()))
-    revision, is_writable = rows.first() or (None, True)
-    return revision, is_writable
+    row = await session.first(select(version.c.version_num, _IsWritable()))
+    return (row[0], row[1]) if row else (None, True)
