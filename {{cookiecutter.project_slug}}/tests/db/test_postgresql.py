@@ -182,7 +182,5 @@ async def test_server_that_does_not_greet_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "CONNECT_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(errors.ConnectionTimeout):
         await asyncio.create_task(
-            PostgresConnection.open(
-                host="127.0.0.1", port=silent.getsockname()[1], time_limit=None
-            )
+            PostgresConnection.open(host="127.0.0.1", port=silent.getsockname()[1], time_limit=None)
         )

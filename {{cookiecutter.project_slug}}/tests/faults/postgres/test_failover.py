@@ -67,7 +67,8 @@ async def test_writes_find_the_new_primary(server: Server, standby: URL) -> None
             session.add(User(email=email, hashed_password="x"))
 
     hosts = f"127.0.0.1:{server.url.port},127.0.0.1:{standby.port}"
-    given = f"postgresql://postgres:{server.url.password}@{hosts}/app?target_session_attrs=read-write"
+    account = f"postgres:{server.url.password}"
+    given = f"postgresql://{account}@{hosts}/app?target_session_attrs=read-write"
     database = Database(make_engine(make_url(normalize_database_url(given, ROOT)), pool_size=2))
     await write("before@example.com")
     async with read_only(server):
