@@ -169,8 +169,9 @@ def _check_options(parameters: dict[str, str]) -> None:
 def _check_with_libpq(parameters: dict[str, str]) -> None:
     """Have libpq check the values, as it does before it connects, but with hosts that aren't."""
     hosts = max(parameters.get(name, "").count(",") + 1 for name in ("host", "hostaddr"))
-    nowhere = {"host": ",".join(["/dev/null"] * hosts), "hostaddr": None}
-    connection = pq.PGconn.connect_start(make_conninfo(**(parameters | nowhere)).encode())
+    values = {name: value for name, value in parameters.items() if name != "hostaddr"}
+    values["host"] = ",".join(["/dev/null"] * hosts)
+    connection = pq.PGconn.connect_start(make_conninfo(**values).encode())
     message = connection.get_error_message()
     connection.finish()
     if not message.startswith("connection to server"):

@@ -7,8 +7,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import make_url, text
 
 from app.core.security import encode_access_token
 from app.crud.revision import IsWritable
@@ -103,10 +102,11 @@ async def test_service_is_unready_while_the_database_is_read_only(
 
 
 def test_each_database_says_whether_it_is_writable() -> None:
-    for dialect, sql in {
-        sqlite.dialect(): "1 = 1",
-        postgresql.dialect(): "current_setting('transaction_read_only') = 'off'",
+    for url, sql in {
+        "sqlite://": "1 = 1",
+        "postgresql+psycopg://": "current_setting('transaction_read_only') = 'off'",
     }.items():
+        dialect = make_url(url).get_dialect()()
         assert str(IsWritable().compile(dialect=dialect)) == sql
 
 

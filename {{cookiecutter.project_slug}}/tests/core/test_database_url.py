@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_folder_that_cannot_be_read_is_rejected(
 def test_certificates_of_the_system_are_those_of_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None
 ) -> None:
-    paths = ssl.get_default_verify_paths()._replace(cafile=file)
+    paths = SimpleNamespace(cafile=file)
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
     given = f"{BASE}?sslrootcert=system"
     if file:
