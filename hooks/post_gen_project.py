@@ -44,6 +44,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "requirements-dev.postgresql.txt",
         "tests/crud/test_lists_postgres.py",
         "tests/db/local_postgres",
+        "tests/db/test_pooler_postgres.py",
         "tests/db/test_read_session_postgres.py",
         "tests/faults/postgres",
     ],

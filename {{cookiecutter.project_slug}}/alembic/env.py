@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models  # noqa: F401 -- registers the tables on Base.metadata
 from app.core.config import get_settings
+from app.core.event_loop import run
 from app.db.base import Base, UTCDateTime
 from app.db.engine import make_migration_engine
 from app.db.errors import exit_on_db_error
@@ -85,4 +86,4 @@ else:
         if context.is_offline_mode():
             print_sql(url)
         else:
-            asyncio.run(connect_and_run(url))
+            run(connect_and_run(url))

@@ -1,5 +1,7 @@
 """Serve the application in production: `python -m app`."""
 
+import sys
+
 import uvicorn
 
 from app.core.config import get_settings
@@ -15,6 +17,8 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.web_concurrency,
+        # psycopg can't use the default loop of Windows.
+        loop="asyncio:SelectorEventLoop" if sys.platform == "win32" else "auto",
         http="app.http.protocol:LimitedProtocol",
         proxy_headers=False,  # TRUSTED_PROXIES decides (app/http/middleware.py)
         timeout_graceful_shutdown=settings.shutdown_timeout,

@@ -1,7 +1,6 @@
 """Administration from a terminal: `python -m app.manage --help`."""
 
 import argparse
-import asyncio
 import getpass
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -10,6 +9,7 @@ from contextlib import asynccontextmanager
 from pydantic import ValidationError
 
 from app.core.config import Settings, SettingsError, get_settings
+from app.core.event_loop import run
 from app.core.exceptions import (
     AppError,
     EmailTakenError,
@@ -116,13 +116,13 @@ def _ask_password() -> str:
 def _run(options: argparse.Namespace) -> str:
     settings = get_settings()
     if options.command == "clean-up":
-        return asyncio.run(clean_up(settings))
+        return run(clean_up(settings))
     actions = {
         "create-superuser": create_superuser,
         "make-superuser": make_superuser,
         "reset-password": reset_password,
     }
-    return asyncio.run(actions[options.command](settings, options.email))
+    return run(actions[options.command](settings, options.email))
 
 
 def explain(error: Exception) -> dict[str, str]:

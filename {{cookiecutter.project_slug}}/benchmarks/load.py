@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 from uuid_utils.compat import uuid7
 
+from app.core import event_loop
 from app.core.security import encode_access_token
 from app.db.engine import make_engine
 from app.db.local import local_database
@@ -142,7 +143,7 @@ def main(connections: int = 500, seconds: int = 30) -> None:
         Path(name).chmod(0o755)  # PostgreSQL may run as another user
         with local_database(Path(name).resolve()) as url:
             alembic(url, "upgrade", "head")
-            tokens = asyncio.run(make_tokens(Database(make_engine(url)), connections))
+            tokens = event_loop.run(make_tokens(Database(make_engine(url)), connections))
             with running_service(
                 url, Path(name), LOG_LEVEL="CRITICAL", SMTP_HOST="127.0.0.1", SMTP_PORT="9"
             ) as service:

@@ -3,6 +3,8 @@
 Nothing here reads the environment, `.env` or the database of development.
 """
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,13 @@ from tests.support import (
 )
 
 pytest_plugins = ["tests.mailbox"]
+
+
+if sys.platform == "win32":  # pragma: no cover
+
+    def pytest_asyncio_loop_factories() -> dict[str, Any]:
+        """Use the event loop that psycopg needs on Windows."""
+        return {"selector": asyncio.SelectorEventLoop}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import URL, Connection, QueuePool, event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core import event_loop
 from app.core.config import ROOT, Settings
 from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.db.engine import make_migration_engine
@@ -139,7 +140,7 @@ def alembic(url: URL, action: str, *arguments: str) -> None:
             await connection.run_sync(run)
         await engine.dispose()
 
-    asyncio.run(connect_and_run())
+    event_loop.run(connect_and_run())
 
 
 async def request_token(

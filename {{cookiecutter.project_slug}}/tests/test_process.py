@@ -68,6 +68,7 @@ def test_bad_settings_are_one_message_before_anything_listens(migrated_database_
     assert secret not in result.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="psycopg's event loop starts no processes")
 async def test_two_processes_create_the_superuser_at_once(
     migrated_database_url: URL, database: Database
 ) -> None:

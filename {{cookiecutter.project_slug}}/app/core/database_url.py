@@ -100,7 +100,8 @@ def _postgresql_url(given: str) -> URL:
     except (ProgrammingError, UnicodeDecodeError):  # the message quotes the password
         raise ValueError(f"is not a valid address; {_RESERVED}") from None
     parameters |= _options(query)
-    _check(parameters)
+    _check_address(parameters)
+    _check_options(parameters)
     return _url(parameters)
 
 
@@ -132,7 +133,7 @@ def _has_port(host: str) -> bool:
     return host.count(":") == 1 and not host.startswith("/")  # no IPv6 address and no socket
 
 
-def _check(parameters: dict[str, str]) -> None:
+def _check_address(parameters: dict[str, str]) -> None:
     if any("@" in parameters.get(name, "") for name in ("host", "port", "dbname")):
         raise ValueError(_RESERVED)
     for port in filter(None, parameters.get("port", "").split(",")):
@@ -140,11 +141,15 @@ def _check(parameters: dict[str, str]) -> None:
             raise ValueError("the port is not a number")
         if not 1 <= int(port) <= 65535:
             raise ValueError("the port must be between 1 and 65535")
-    if "service" not in parameters:
-        if not (parameters.get("host") or parameters.get("hostaddr")):
-            raise ValueError("the host is missing")
-        if not parameters.get("dbname"):
-            raise ValueError("the name of the database is missing")
+    if "service" in parameters:
+        return  # libpq's service file has them
+    if not (parameters.get("host") or parameters.get("hostaddr")):
+        raise ValueError("the host is missing")
+    if not parameters.get("dbname"):
+        raise ValueError("the name of the database is missing")
+
+
+def _check_options(parameters: dict[str, str]) -> None:
     for name in _NUMBERS:
         if not parameters.get(name, "0").isdecimal():
             raise ValueError(f'the option "{name}" is not a number')
@@ -154,7 +159,7 @@ def _check(parameters: dict[str, str]) -> None:
             raise ValueError(f'the file of the option "{name}" does not exist')
     _check_with_libpq(parameters)
     if parameters.get("sslrootcert") == "system":
-        # psycopg's wheels have an OpenSSL of their own, which doesn't find the system's certificates.
+        # psycopg's wheels have an OpenSSL of their own, which can't find the system's certificates.
         certificates = ssl.get_default_verify_paths().cafile
         if certificates is None:
             raise ValueError("sslrootcert=system finds no file; name it instead of the word system")
@@ -164,8 +169,9 @@ def _check(parameters: dict[str, str]) -> None:
 def _check_with_libpq(parameters: dict[str, str]) -> None:
     """Have libpq check the values, as it does before it connects, but with hosts that aren't."""
     hosts = max(parameters.get(name, "").count(",") + 1 for name in ("host", "hostaddr"))
-    nowhere = {"host": ",".join(["/dev/null"] * hosts), "hostaddr": None}
-    connection = pq.PGconn.connect_start(make_conninfo(**(parameters | nowhere)).encode())
+    values = {name: value for name, value in parameters.items() if name != "hostaddr"}
+    values["host"] = ",".join(["/dev/null"] * hosts)
+    connection = pq.PGconn.connect_start(make_conninfo(**values).encode())
     message = connection.get_error_message()
     connection.finish()
     if not message.startswith("connection to server"):

@@ -7,25 +7,25 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.db.session import ReadSession
 
 
-class _IsWritable(FunctionElement[bool]):
+class IsWritable(FunctionElement[bool]):
     """Tells whether the server accepts changes: a standby doesn't, nor one that was set read-only."""
 
     type = Boolean()
     inherit_cache = True
 
 
-@compiles(_IsWritable)
-def _always(_element: _IsWritable, _compiler: Any, **_options: Any) -> str:
+@compiles(IsWritable)
+def _always(_element: IsWritable, _compiler: Any, **_options: Any) -> str:
     return "1 = 1"
 
 
-@compiles(_IsWritable, "postgresql")
-def _by_setting(_element: _IsWritable, _compiler: Any, **_options: Any) -> str:
+@compiles(IsWritable, "postgresql")
+def _by_setting(_element: IsWritable, _compiler: Any, **_options: Any) -> str:
     return "current_setting('transaction_read_only') = 'off'"
 
 
 async def find_revision(session: ReadSession) -> tuple[str | None, bool]:
     """Find the Alembic revision of the database, and whether the database is writable."""
     version = table("alembic_version", column("version_num"))
-    row = await session.first(select(version.c.version_num, _IsWritable()))
+    row = await session.first(select(version.c.version_num, IsWritable()))
     return (row[0], row[1]) if row else (None, True)

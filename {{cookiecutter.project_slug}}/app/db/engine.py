@@ -21,9 +21,6 @@ PING_AFTER_SECONDS = 1
 # How long a writer of SQLite waits for another one.
 SQLITE_BUSY_SECONDS = 10
 
-# How long a migration waits for a lock. All statements queued behind it wait as well.
-MIGRATION_LOCK_TIMEOUT = "10s"
-
 
 def make_engine(
     url: URL,
@@ -41,7 +38,6 @@ def make_engine(
     Its connections are in autocommit. A transaction begins with a statement of ours, unless the
     execution option `transactional` is false.
     """
-    is_sqlite = url.get_backend_name() == "sqlite"
     engine = _create_engine(
         url,
         # One second more: the server's own time-out comes first, if there is one.
@@ -51,7 +47,7 @@ def make_engine(
         max_overflow=0,
         pool_timeout=pool_timeout,
     )
-    if is_sqlite:
+    if url.get_backend_name() == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         # Python's sqlite3 begins late, and a transaction that has read can't wait for a writer when
         # it starts to write. So take the write lock first.
@@ -77,9 +73,12 @@ def make_engine(
 def make_migration_engine(url: URL) -> AsyncEngine:
     """Make an engine for Alembic: it keeps no connection, and statements may take any time."""
     engine = _create_engine(url, time_limit=None, poolclass=NullPool)
-    # In SQLite, foreign keys stay off: to change a table, it drops the table and makes a copy.
-    is_sqlite = url.get_backend_name() == "sqlite"
-    begin = "BEGIN IMMEDIATE" if is_sqlite else f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_TIMEOUT}'"
+    if url.get_backend_name() == "sqlite":
+        # Foreign keys stay off: to change a table, SQLite drops it and puts a copy in its place.
+        begin = "BEGIN IMMEDIATE"
+    else:
+        # A migration that waits for a lock blocks all statements queued behind it.
+        begin = "SET LOCAL lock_timeout = '10s'"
 
     def begin_transaction(connection: Connection) -> None:
         # Alembic's `autocommit_block()` has no transaction.

@@ -66,7 +66,9 @@ def translate_db_error(error: BaseException) -> AppError | None:
         is_transient = isinstance(
             error, PoolTimeoutError | ConnectionError | TimeoutError | psycopg.OperationalError
         )
-    return UnavailableError(retry_after=1, reason=describe_db_error(error)) if is_transient else None
+    return (
+        UnavailableError(retry_after=1, reason=describe_db_error(error)) if is_transient else None
+    )
 
 
 def needs_new_connection(error: BaseException | None) -> bool:

@@ -42,8 +42,11 @@ class PostgresConnection(psycopg.AsyncConnection[Any]):
         return connection
 
     async def wait(
-        self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None
-    ) -> RV:  # fmt: skip
+        self,
+        gen: PQGen[RV],
+        interval: float = 0.1,
+        timeout: float | None = None,  # noqa: ASYNC109 -- psycopg's signature
+    ) -> RV:
         """Wait like psycopg, but no longer than the time limit, and not long for a cancellation."""
         try:
             return await wait_async(gen, self.pgconn.socket, interval, timeout or self.time_limit)

@@ -1,8 +1,6 @@
 import asyncio
 from functools import cache
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import ROOT
@@ -17,6 +15,10 @@ DATABASE_TIMEOUT_SECONDS = 1
 @cache
 def head_revision() -> str | None:
     """Return the newest revision in alembic/versions: the one that this code was written for."""
+    # Imported late: it takes a tenth of a second, and the service needs it only here.
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head()
 
 

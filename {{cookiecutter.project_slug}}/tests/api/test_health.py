@@ -7,12 +7,14 @@ from uuid import uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from app.core.security import encode_access_token
-from app.db.session import Database
+from app.crud.revision import IsWritable
+from app.db.session import Database, ReadSession
 from app.dependencies.resources import Resources
 from app.http.shutdown import shutdown
+from app.services import health_service
 from app.services.health_service import head_revision
 from tests.support import assert_problem
 
@@ -86,3 +88,37 @@ async def test_service_is_unready_until_the_database_is_migrated(
             await session.execute(
                 text("UPDATE alembic_version SET version_num = :head"), {"head": head_revision()}
             )
+
+
+async def test_service_is_unready_while_the_database_is_read_only(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find(_: ReadSession) -> tuple[str | None, bool]:
+        return head_revision(), False
+
+    monkeypatch.setattr(health_service, "find_revision", find)
+    problem = assert_problem(await client.get("/readyz"), 503, "unavailable")
+    assert problem["detail"] == "The database is read-only."
+
+
+def test_each_database_says_whether_it_is_writable() -> None:
+    for url, sql in {
+        "sqlite://": "1 = 1",
+        "postgresql+psycopg://": "current_setting('transaction_read_only') = 'off'",
+    }.items():
+        dialect = make_url(url).get_dialect()()
+        assert str(IsWritable().compile(dialect=dialect)) == sql
+
+
+async def test_log_of_a_database_that_was_never_migrated_names_the_command(
+    client: httpx2.AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with database.session.begin() as session:
+        await session.execute(text("ALTER TABLE alembic_version RENAME TO away"))
+    try:
+        assert_problem(await client.get("/readyz"), 503, "unavailable")
+    finally:
+        async with database.session.begin() as session:
+            await session.execute(text("ALTER TABLE away RENAME TO alembic_version"))
+    (line,) = [vars(line) for line in caplog.records if line.msg == "Unavailable"]
+    assert "never migrated, run `alembic upgrade head`" in line["reason"]

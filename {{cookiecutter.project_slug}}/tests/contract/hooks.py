@@ -4,7 +4,6 @@ Many requests revoke the session or delete the account that they are made with, 
 made whenever the last one has stopped working.
 """
 
-import asyncio
 import os
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from schemathesis import AuthContext
 from sqlalchemy import make_url
 from uuid_utils.compat import uuid7
 
+from app.core.event_loop import run
 from app.core.security import encode_access_token
 from app.db.engine import make_engine
 from app.db.session import Database
@@ -49,7 +49,7 @@ class Account:
         headers = {"Authorization": f"Bearer {self.token}"}
         if self.client.get("/api/v1/users/me", headers=headers).status_code != 200:
             superuser = os.environ["CONTRACT_ROLE"] == "superuser"
-            user_id, user_session_id = asyncio.run(make_user_session(superuser=superuser))
+            user_id, user_session_id = run(make_user_session(superuser=superuser))
             self.token = encode_access_token(
                 os.environ["SECRET_KEY"],
                 user_id=user_id,

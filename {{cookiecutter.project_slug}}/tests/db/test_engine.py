@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import make_url, select, text
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import NullPool
 
 from app.core.exceptions import UnavailableError
@@ -97,3 +99,19 @@ def test_connection_that_has_ended_is_replaced_without_a_ping() -> None:
     with pytest.raises(DisconnectionError):
         connection.check_out()
     assert connection.pings == 0
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "is_disconnect"), [("25006", True), ("57P01", True), ("40001", False)]
+)
+def test_connection_to_a_server_that_takes_no_writes_is_dropped(
+    sqlstate: str, is_disconnect: bool
+) -> None:
+    error = psycopg.errors.lookup(sqlstate)()
+    context: Any = SimpleNamespace(
+        original_exception=error,
+        sqlalchemy_exception=DBAPIError("UPDATE", {}, error),
+        is_disconnect=False,
+    )
+    assert isinstance(module._translate_error(context), UnavailableError)
+    assert context.is_disconnect == is_disconnect

@@ -12,7 +12,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.core.exceptions import EmailTakenError, UnavailableError
 from app.crud.user import add_user
 from app.db.base import Base
-from app.db.errors import UNIQUE_ERRORS, translate_db_error
+from app.db.errors import (
+    UNIQUE_ERRORS,
+    describe_db_error,
+    exit_on_db_error,
+    translate_db_error,
+)
 from app.db.session import Database
 from app.models.user import User
 
@@ -78,8 +83,13 @@ def test_other_integrity_error_is_a_bug(cause: Exception) -> None:
         OperationalError("SELECT", {}, sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT)),
         DBAPIError("SELECT", {}, postgres_error("57014")),
         DBAPIError("SELECT", {}, postgres_error("53300")),
+        DBAPIError("SELECT", {}, postgres_error("25006")),
+        DBAPIError("SELECT", {}, postgres_error("42P01")),  # not migrated yet
+        OperationalError("SELECT", {}, sqlite3.OperationalError("no such table: users")),
+        OperationalError("UPDATE", {}, sqlite_error(sqlite3.SQLITE_READONLY)),
         DBAPIError("SELECT", {}, Exception(), connection_invalidated=True),
         PoolTimeoutError(),
+        psycopg.OperationalError(),
         ConnectionRefusedError(),
         TimeoutError(),
     ],
@@ -104,6 +114,56 @@ def test_transient_error_means_unavailable(error: Exception) -> None:
 )
 def test_any_other_error_is_a_bug(error: Exception) -> None:
     assert translate_db_error(error) is None
+
+
+NEVER_MIGRATED = "the database was never migrated, run `alembic upgrade head`: "
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        # The parts that libpq adds can hold values of rows.
+        (postgres_error("25006", message="cannot do it"), "cannot do it (SQLSTATE 25006)"),
+        (
+            postgres_error("42P01", message='relation "users" does not exist'),
+            NEVER_MIGRATED + 'relation "users" does not exist (SQLSTATE 42P01)',
+        ),
+        (sqlite3.OperationalError("no such table: users"), NEVER_MIGRATED + "no such table: users"),
+        # libpq doesn't tell the SQLSTATE of a connection that fails.
+        (
+            psycopg.OperationalError('FATAL:  password authentication failed for user "u"\n'),
+            'FATAL: password authentication failed for user "u" (SQLSTATE 28P01)',
+        ),
+        (
+            psycopg.OperationalError('FATAL:  database "n" does not exist'),
+            'FATAL: database "n" does not exist (SQLSTATE 3D000)',
+        ),
+        (psycopg.OperationalError("no route\n\tto host"), "no route to host"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_reason_is_one_line(error: Exception, line: str) -> None:
+    assert describe_db_error(error) == line
+    wrapped = DBAPIError("SELECT", {"password": "hidden"}, error)
+    assert describe_db_error(wrapped) == line
+
+
+def test_command_ends_with_the_reason() -> None:
+    error = OperationalError("SELECT", {}, postgres_error("57P03", message="starting up"))
+    for raised in (error, translate_db_error(error)):
+        assert raised
+        with pytest.raises(SystemExit) as caught, exit_on_db_error():
+            raise raised
+        reason = "The database can't be used: starting up (SQLSTATE 57P03)"
+        assert caught.value.code == reason
+
+
+@pytest.mark.parametrize(
+    "error", [LookupError(), UnavailableError(retry_after=1), EmailTakenError()]
+)
+def test_command_keeps_other_errors(error: Exception) -> None:
+    with pytest.raises(type(error)), exit_on_db_error():
+        raise error
 
 
 def unique_constraints() -> Iterator[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """Each command of docs/servers.md starts the same service, as a process."""
 
-import asyncio
 import json
 import re
 import signal
@@ -13,6 +12,7 @@ import pytest
 from sqlalchemy import URL, select
 
 from app.core.config import ROOT
+from app.core.event_loop import run
 from app.db.engine import make_engine
 from app.db.session import Database
 from app.models import User, UserSession
@@ -64,7 +64,7 @@ def client_address(service: Service, url: URL, forwarded: str) -> str | None:
         await database.engine.dispose()
         return found
 
-    return asyncio.run(read())
+    return run(read())
 
 
 @pytest.mark.parametrize("command", RUNNABLE)
