@@ -8,7 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 from alembic.operations import ops
 from alembic.util import CommandError, PriorityDispatchResult
-from sqlalchemy import CheckConstraint, Enum, Table
+from sqlalchemy import CheckConstraint, Dialect, Enum, Table
 from sqlalchemy.schema import conv
 
 from app.db.base import UTCDateTime
@@ -31,7 +31,8 @@ def reject_empty_revision(
     """Write no file when nothing has changed. `alembic check` may find nothing, though."""
     options = context.config.cmd_opts if context.config else None
     (script,) = directives
-    if getattr(options, "autogenerate", False) and script.upgrade_ops.is_empty():
+    is_empty = all(upgrade_ops.is_empty() for upgrade_ops in script.upgrade_ops_list)
+    if getattr(options, "autogenerate", False) and is_empty:
         raise CommandError(
             "the models in app/models and the database are the same, so no revision was written; "
             "for a migration that you write yourself, run: alembic revision -m MESSAGE"
@@ -52,9 +53,10 @@ def compare_check_constraints(
     Alembic itself compares none of them. Databases rewrite expressions, so this compares names and
     the values of enums only: give a constraint with another expression another name.
     """
-    if old is None or new is None:
+    dialect = context.dialect
+    if old is None or new is None or dialect is None:
         return PriorityDispatchResult.CONTINUE
-    before, after = _checks(context, old), _checks(context, new)
+    before, after = _checks(dialect, old), _checks(dialect, new)
     removed, added = before.keys() - after.keys(), after.keys() - before.keys()
     for column in new.columns:
         name = f"ck_{new.name}_{column.name}"
@@ -73,11 +75,10 @@ def compare_check_constraints(
     return PriorityDispatchResult.CONTINUE
 
 
-def _checks(context: AutogenContext, table: Table) -> dict[str, CheckConstraint]:
-    assert context.dialect is not None
-    preparer = context.dialect.identifier_preparer  # it shortens long names
+def _checks(dialect: Dialect, table: Table) -> dict[str, CheckConstraint]:
+    # The dialect shortens long names.
     return {
-        str(preparer.format_constraint(constraint)): constraint
+        str(dialect.identifier_preparer.format_constraint(constraint)): constraint
         for constraint in table.constraints
         if isinstance(constraint, CheckConstraint) and constraint.name
     }

@@ -56,7 +56,9 @@ def _values(members: Iterable[enum.Enum]) -> list[str]:
 
 # Text with the values (not the names) of an enum or a literal, the same on every database. The
 # length is fixed, so that a longer value needs no other type.
-_TEXT_OF_ENUM = Enum(enum.Enum, native_enum=False, length=50, values_callable=_values)
+_TEXT_OF_ENUM = Enum(
+    enum.Enum, native_enum=False, length=50, values_callable=_values, validate_strings=True
+)
 
 
 class Base(DeclarativeBase):

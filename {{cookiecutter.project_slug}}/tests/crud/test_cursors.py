@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from app.core.exceptions import InvalidCursorError
 from app.crud.page import FetchedPage, fetch_page
 from app.db.session import Database
-from tests.crud.things import SORT_COLUMNS, SORTS, Thing, ThingParams
+from tests.crud.things import SORT_COLUMNS, SORTS, Thing, ThingParams, list_things
 
 ID = "019a0000-0000-7000-8000-000000000000"
 # Too deep for a recursive parser, in fewer characters than a cursor may have.
@@ -28,7 +27,7 @@ async def fetch(database: Database, sort: str, cursor: str | None) -> FetchedPag
     params = ThingParams.model_validate({"sort": sort, "cursor": cursor})
     async with database.read_session() as reader:
         return await fetch_page(
-            reader, select(Thing), params, sort_columns=SORT_COLUMNS, id_column=Thing.id
+            reader, list_things(), params, sort_columns=SORT_COLUMNS, id_column=Thing.id
         )
 
 
@@ -72,6 +71,9 @@ async def test_cursor_of_another_list_or_order_is_rejected(things: Database, con
         ("flag", 2),
         ("decimal_or_null", "NaN"),
         ("float_or_null", "much"),
+        ("date_or_null", "2026-02-30"),
+        ("colour", "green"),
+        ("size_or_null", "xl"),
     ],
 )
 async def test_value_outside_of_its_type_is_rejected(

@@ -15,7 +15,8 @@ from sqlalchemy import URL, select
 from app.core.config import ROOT
 from app.db.engine import make_engine
 from app.db.session import Database
-from app.models import User, UserSession
+from app.models.user import User
+from app.models.user_session import UserSession
 from tests.service import Service, running_service
 from tests.support import AUTH, PASSWORD, USERS, assert_problem
 

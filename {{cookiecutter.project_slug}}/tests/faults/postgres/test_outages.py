@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from app.db.engine import PING_AFTER_SECONDS
 from app.db.session import Database
 from app.dependencies.get_db import SessionDep
-from app.models import User
+from app.models.user import User
 from tests.faults.postgres.server import (
     POOL_SIZE,
     PRODUCTION_POOL,
