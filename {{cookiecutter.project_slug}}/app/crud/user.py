@@ -27,7 +27,7 @@ async def get_user(session: AnySession, user_id: UUID) -> User:
     """Return a user. Raises NotFoundError."""
     user = await find_user(session, user_id)
     if user is None:
-        raise NotFoundError("There is no such user.")
+        raise NotFoundError("user")
     return user
 
 

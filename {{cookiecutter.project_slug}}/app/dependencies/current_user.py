@@ -1,6 +1,6 @@
 """The current user. A route that takes one of these returns 401 or 403 to everybody else."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
@@ -34,6 +34,23 @@ async def get_current_user(user_session: CurrentUserSession) -> User:
 
 
 CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+async def get_optional_user(
+    reader: ReadSessionDep,
+    resources: ResourcesDep,
+    access_token: Annotated[str | None, Depends(_bearer)],
+) -> User | None:
+    # A token that is wrong or expired gets 401, so that the client refreshes it.
+    if access_token is None:
+        return None
+    return (await authenticate(reader, resources.settings, access_token)).user
+
+
+# For routes that anybody may call and that show more to signed-in users.
+OptionalUser = Annotated[User | None, Depends(get_optional_user)]
+# Such a route also takes `openapi_extra=OPTIONAL_SIGN_IN`: FastAPI's document would demand a token.
+OPTIONAL_SIGN_IN: dict[str, Any] = {"security": [{}]}
 
 
 async def get_current_superuser(user: CurrentUser) -> User:

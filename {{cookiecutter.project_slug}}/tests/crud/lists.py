@@ -8,24 +8,18 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 import app.crud
 from app.crud.page import FetchedPage
-from app.db.base import Base, utc_now
 from app.db.session import Database
 from app.models.user import User
 from app.schemas.page import PageParams
+from tests.db.rows import store_rows
 
-NOW = utc_now()
-# The longest text that fits, of characters that take most space in a cursor.
-LONG = "\U0001f40e" * 238
 # The user whose rows a list with a parameter `user_id` shows.
 OWNER_ID = uuid7()
-# Makes rows that are as equal as they can be. A list of another model needs a line here.
-MAKE_ROW: dict[Any, Callable[[int], Base]] = {
-    User: lambda n: User(email=f"{n}{LONG}@example.com", hashed_password="x", created_at=NOW),
-}
 
 
 class List(NamedTuple):
@@ -57,7 +51,17 @@ class List(NamedTuple):
                 for owner_id in self.owner.values()
             )
             await session.flush()
-            session.add_all(MAKE_ROW[self.model](number) for number in range(count))
+            await session.run_sync(self._store_rows, count)
+
+    def _store_rows(self, session: Session, count: int) -> None:
+        """Store rows that are as equal as they can be, with rows of all tables that they refer to."""
+        tables = [self.model.__table__]
+        for table in tables:
+            referred = (key.referred_table for key in table.foreign_key_constraints)
+            tables += [table for table in referred if table not in tables]
+        store_rows(session.connection(), tables, count)
+        for name, owner_id in self.owner.items():
+            session.execute(self.model.__table__.update().values({name: owner_id}))
 
     async def explain(self, database: Database, command: str, **params: Any) -> list[Any]:
         """Fetch a page, and return what the EXPLAIN *command* says about its statement."""
