@@ -26,6 +26,7 @@ from app.db.engine import make_migration_engine
 from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.http.middleware import RequestMiddleware
+from app.models.user import User
 
 Result = TypeVar("Result")
 
@@ -186,6 +187,16 @@ async def request_refresh(client: httpx2.AsyncClient, refresh_token: str) -> htt
     return await client.post(f"{AUTH}/refresh", json={"refresh_token": refresh_token})
 
 
+def sign_up_body(email: str, password: str = PASSWORD, **fields: Any) -> dict[str, Any]:
+    """Return a valid body of a sign-up. A required field that you add to `UserCreate` belongs here."""
+    return {"email": email, "password": password, **fields}
+
+
+def make_user(email: str = "ada@example.com", **values: Any) -> User:
+    """Make a user who can't sign in. A required column that you add to `User` belongs here."""
+    return User(**{"email": email, "hashed_password": "x", **values})
+
+
 class UserClient(httpx2.AsyncClient):
     """A client that can sign up and sign in. Once it has, its requests carry the access token."""
 
@@ -202,7 +213,7 @@ class UserClient(httpx2.AsyncClient):
         return email
 
     async def sign_up(self, email: str, password: str = PASSWORD) -> None:
-        response = await self.post(USERS, json={"email": email, "password": password})
+        response = await self.post(USERS, json=sign_up_body(email, password))
         assert response.status_code == 201, response.text
         self.user = response.json()
 

@@ -5,21 +5,14 @@ import inspect
 import pkgutil
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
-from uuid import UUID
 
-from sqlalchemy import event
-from sqlalchemy.orm import Session
-from uuid_utils.compat import uuid7
+from sqlalchemy import Connection, Table, event
 
 import app.crud
 from app.crud.page import FetchedPage
 from app.db.session import Database
-from app.models.user import User
 from app.schemas.page import PageParams
-from tests.db.rows import store_rows
-
-# The user whose rows a list with a parameter `user_id` shows.
-OWNER_ID = uuid7()
+from tests.db.rows import make_row, store_rows
 
 
 class List(NamedTuple):
@@ -27,41 +20,50 @@ class List(NamedTuple):
 
     function: Callable[..., Awaitable[FetchedPage[Any]]]
     params: type[PageParams]
-    model: Any
+    table: Table
     sort: str
 
     def __str__(self) -> str:
         return f"{self.function.__name__}({self.sort})"
 
     @property
-    def owner(self) -> dict[str, UUID]:
-        """The argument for a list of one user's rows."""
-        takes_owner = "user_id" in inspect.signature(self.function).parameters
-        return {"user_id": OWNER_ID} if takes_owner else {}
+    def arguments(self) -> dict[str, Any]:
+        """The arguments beside the session and the parameters.
+
+        A foreign key, such as `user_id`, selects rows that refer to the first row of its table. Any
+        other argument is None.
+        """
+        keys = {
+            column.name: make_row(key.column.table, 0)[key.column.key]
+            for column in self.table.columns
+            for key in column.foreign_keys
+        }
+        _, *others = inspect.signature(self.function).parameters.values()
+        return {
+            parameter.name: keys.get(parameter.name)
+            for parameter in others
+            if parameter.name != "params" and parameter.default is parameter.empty
+        }
 
     async def fetch(self, database: Database, **params: Any) -> FetchedPage[Any]:
         parsed = self.params.model_validate({"sort": self.sort, **params})
         async with database.read_session() as reader:
-            return await self.function(reader, params=parsed, **self.owner)
+            return await self.function(reader, params=parsed, **self.arguments)
 
     async def store_rows(self, database: Database, count: int) -> None:
-        async with database.session.begin() as session:
-            session.add_all(
-                User(id=owner_id, email="owner@example.com", hashed_password="x")
-                for owner_id in self.owner.values()
-            )
-            await session.flush()
-            await session.run_sync(self._store_rows, count)
+        async with database.engine.begin() as connection:
+            await connection.run_sync(self._store_rows, count)
 
-    def _store_rows(self, session: Session, count: int) -> None:
-        """Store rows that are as equal as they can be, with rows of all tables that they refer to."""
-        tables = [self.model.__table__]
+    def _store_rows(self, connection: Connection, count: int) -> None:
+        """Store rows that are as equal as they can be, and rows of all tables that they refer to."""
+        tables = [self.table]
         for table in tables:
             referred = (key.referred_table for key in table.foreign_key_constraints)
             tables += [table for table in referred if table not in tables]
-        store_rows(session.connection(), tables, count)
-        for name, owner_id in self.owner.items():
-            session.execute(self.model.__table__.update().values({name: owner_id}))
+        store_rows(connection, tables, count)
+        (key, *_) = self.table.primary_key.columns
+        own = {name: value for name, value in self.arguments.items() if value is not None}
+        connection.execute(self.table.update().values({key.name: key} | own))
 
     async def explain(self, database: Database, command: str, **params: Any) -> list[Any]:
         """Fetch a page, and return what the EXPLAIN *command* says about its statement."""
@@ -89,10 +91,20 @@ def find_lists() -> Iterator[List]:
                 continue
             hints = get_type_hints(function)
             if get_origin(hints["return"]) is FetchedPage and module_info.name != "page":
-                (model,) = get_args(hints["return"])
+                (item,) = get_args(hints["return"])
+                # A list of several models or columns has rows, of which the first is the model.
+                model = next(
+                    type_ for type_ in (item, *get_args(item)) if hasattr(type_, "__table__")
+                )
                 params: type[PageParams] = hints["params"]
                 for sort in get_args(params.model_fields["sort"].annotation):
-                    yield List(function, params, model, sort)
+                    yield List(function, params, model.__table__, sort)
 
 
 LISTS = list(find_lists())
+
+
+def identity(item: Any) -> Any:
+    """Return what tells an item of a list from others: its id, or the first column's value."""
+    first = item if hasattr(item, "id") else item[0]
+    return getattr(first, "id", first)

@@ -11,6 +11,7 @@ from app.core.exceptions import EmailTakenError
 from app.crud.insert import insert_if_missing
 from app.db.session import Database
 from app.models.user import User
+from tests.support import make_user
 
 
 async def insert_ada(database: Database) -> bool:
@@ -42,7 +43,7 @@ async def test_existing_row_stays_as_it_is(database: Database) -> None:
 
 async def test_other_violations_are_errors(database: Database) -> None:
     async with database.session.begin() as session:
-        ada = User(email="ada@example.com", hashed_password="x")
+        ada = make_user("ada@example.com")
         session.add(ada)
     async with database.session() as session:
         with pytest.raises(EmailTakenError):

@@ -35,7 +35,7 @@ async def test_last_page_of_every_list_costs_what_the_first_one_does(
 ) -> None:
     await list_.store_rows(database, ROWS)
     async with database.session.begin() as session:
-        await session.execute(text(f"ANALYZE {list_.model.__tablename__}"))
+        await session.execute(text(f"ANALYZE {list_.table.name}"))
     cursor = last_cursor = None
     while True:
         page = await list_.fetch(database, limit=100, cursor=cursor)

@@ -67,10 +67,10 @@ def _value(column: Column[Any], number: int) -> Any:
         Decimal: Decimal(distinct) / 4,
         datetime: NOW + timedelta(seconds=distinct),
         date: date(2026, 1, 1) + timedelta(days=distinct),
-        time: time(12, 0, distinct),
+        time: time(12, 0, distinct % 60),
         timedelta: timedelta(seconds=distinct),
         UUID: UUID(int=distinct),
-        bytes: bytes([distinct]),
+        bytes: str(distinct).encode(),
         dict: {"number": distinct},
         list: [],
     }

@@ -18,7 +18,13 @@ from app.db.session import Database
 from app.models.user import User
 from app.models.user_session import UserSession
 from tests.service import Service, running_service
-from tests.support import AUTH, PASSWORD, USERS, assert_problem
+from tests.support import (
+    AUTH,
+    PASSWORD,
+    USERS,
+    assert_problem,
+    sign_up_body,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +60,7 @@ def client_address(service: Service, url: URL, forwarded: str) -> str | None:
     """Return where a session comes from that is opened with this X-Forwarded-For."""
     email = f"{uuid4()}@example.com"
     with httpx2.Client(base_url=service.address, headers={"X-Forwarded-For": forwarded}) as client:
-        client.post(USERS, json={"email": email, "password": PASSWORD})
+        client.post(USERS, json=sign_up_body(email))
         client.post(f"{AUTH}/token", data={"username": email, "password": PASSWORD})
 
     async def read() -> str | None:
