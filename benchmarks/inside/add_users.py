@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.config import get_settings
 from app.db.session import database_url
-from app.models import User
+from app.models.user import User
 
 BATCH = 1000
 

@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from typing import Literal
 
 from alembic import context
-from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models  # noqa: F401 -- registers the tables on Base.metadata
 from app.core.config import get_settings
 from app.core.event_loop import run
-from app.db.base import Base, UTCDateTime
+from app.db.autogenerate import reject_empty_revision, render_item
+from app.db.base import Base
 from app.db.engine import make_migration_engine
 from app.db.errors import exit_on_db_error
 from app.db.session import database_url
@@ -22,19 +21,13 @@ MIGRATION_LOCK = 7_215_301_982
 LOCK_TIMEOUT_SECONDS = 600
 
 
-def render_item(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
-    """Write our own types as plain SQLAlchemy types: migrations outlive the code of today."""
-    if kind == "type" and isinstance(item, UTCDateTime):
-        return "sa.DateTime(timezone=True)"
-    return False
-
-
 def run_migrations(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         compare_server_default=True,
         render_item=render_item,
+        process_revision_directives=reject_empty_revision,
         # SQLite changes a table by copying it, which Alembic calls a batch.
         render_as_batch=connection.dialect.name == "sqlite",
         # Both databases can roll back DDL, so a migration that fails leaves nothing half-done.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.core.config import Settings, SettingsError, get_settings
 from app.core.event_loop import run
@@ -21,7 +21,7 @@ from app.core.validation import describe_error
 from app.db.errors import exit_on_db_error
 from app.db.session import Database
 from app.schemas.types import parse_email
-from app.schemas.user import UserCreate
+from app.schemas.user import Credentials, UserCreate
 from app.services.account_mail import Outbox
 from app.services.cleanup_service import CleanupService
 from app.services.user_service import UserService
@@ -48,7 +48,7 @@ async def create_first_superuser(settings: Settings) -> bool:
     if email is None or password is None:
         raise SettingsError("FIRST_SUPERUSER_EMAIL and FIRST_SUPERUSER_PASSWORD are needed.")
     try:
-        new = UserCreate.model_validate({"email": email, "password": password})
+        new = UserCreate(email=email, password=password)
         async with _user_service(settings) as users:
             return await users.ensure_superuser(new)
     except EmailTakenError:
@@ -62,7 +62,7 @@ async def create_first_superuser(settings: Settings) -> bool:
 
 
 async def create_superuser(settings: Settings, email: str) -> str:
-    new = UserCreate.model_validate({"email": email, "password": _ask_password()})
+    new = UserCreate(email=email, password=_ask_password())
     async with _user_service(settings) as users:
         if not await users.ensure_superuser(new):
             raise EmailTakenError
@@ -76,7 +76,7 @@ async def make_superuser(settings: Settings, email: str) -> str:
 
 
 async def reset_password(settings: Settings, email: str) -> str:
-    given = UserCreate.model_validate({"email": email, "password": _ask_password()})
+    given = Credentials(email=email, password=_ask_password())
     async with _user_service(settings) as users:
         await users.set_password(given.email, given.password.get_secret_value())
     return f"{given.email} has a new password, and all sessions of the account are revoked."
@@ -103,14 +103,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _ask_password() -> str:
+def _ask_password() -> SecretStr:
     """Read a password from the terminal without showing it, or from a line of standard input."""
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        return SecretStr(sys.stdin.readline().rstrip("\r\n"))
     password = getpass.getpass("New password: ")
     if getpass.getpass("Once more: ") != password:
         raise InvalidInputError("differs from the first one", field="password")
-    return password
+    return SecretStr(password)
 
 
 def _run(options: argparse.Namespace) -> str:

@@ -24,7 +24,8 @@ from app.core.security import encode_access_token
 from app.db.engine import make_engine
 from app.db.local import local_database
 from app.db.session import Database
-from app.models import User, UserSession
+from app.models.user import User
+from app.models.user_session import UserSession
 from tests.service import SECRET_KEY, running_service
 from tests.support import PASSWORD, alembic
 

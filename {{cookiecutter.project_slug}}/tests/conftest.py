@@ -22,6 +22,7 @@ from app.db.local import local_database
 from app.db.session import Database
 from app.dependencies.resources import Resources, open_resources
 from app.models.user import User
+from tests.db.rows import delete_rows
 from tests.support import (
     LifespanState,
     TestSettings,
@@ -76,8 +77,8 @@ async def database(migrated_database_url: URL) -> AsyncIterator[Database]:
     """The database, emptied of the rows of earlier tests. Tests commit like the service does."""
     engine = make_engine(migrated_database_url)
     async with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            await connection.execute(table.delete())
+        for statement in delete_rows([*Base.metadata.tables.values()]):
+            await connection.execute(statement)
     yield Database(engine)
     await engine.dispose()
 

@@ -1,11 +1,13 @@
 """Helpers that tests and fixtures share."""
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import argon2
@@ -25,6 +27,9 @@ from app.db.engine import make_migration_engine
 from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.http.middleware import RequestMiddleware
+from app.models.user import User
+
+Result = TypeVar("Result")
 
 AUTH = "/api/v1/auth"
 USERS = "/api/v1/users"
@@ -126,19 +131,46 @@ class LifespanState:
         await self._app(scope, receive, send)
 
 
-def alembic(url: URL, action: str, *arguments: str) -> None:
+def alembic_config(versions: Sequence[Path] = ()) -> Config:
+    """Return Alembic's configuration, with more folders of revisions if a test has its own."""
+    config = Config(ROOT / "alembic.ini")
+    if versions:
+        folders = [str(folder) for folder in (ROOT / "alembic/versions", *versions)]
+        locations = os.pathsep.join(folders).replace("%", "%%")
+        config.set_main_option("version_locations", locations)
+    return config
+
+
+def on_connection(url: URL, run: Callable[[Connection], Result]) -> Result:
+    """Run a function, in a transaction, on a database without a service."""
+
+    async def connect_and_run() -> Result:
+        engine = make_migration_engine(url)
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(run)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(connect_and_run())
+
+
+def alembic(url: URL, action: str, *arguments: str, versions: Sequence[Path] = ()) -> None:
     """Run one of Alembic's commands, such as `upgrade` with `head`, on a database."""
+    config = alembic_config(versions)
 
     def run(connection: Connection) -> None:
-        config = Config(ROOT / "alembic.ini")
         config.attributes["connection"] = connection
         getattr(command, action)(config, *arguments)
 
     async def connect_and_run() -> None:
         engine = make_migration_engine(url)
-        async with engine.connect() as connection:
-            await connection.run_sync(run)
-        await engine.dispose()
+        try:
+            # Not in a transaction: Alembic begins its own.
+            async with engine.connect() as connection:
+                await connection.run_sync(run)
+        finally:
+            await engine.dispose()
 
     event_loop.run(connect_and_run())
 
@@ -154,6 +186,16 @@ async def request_token(
 async def request_refresh(client: httpx2.AsyncClient, refresh_token: str) -> httpx2.Response:
     """Try to exchange a refresh token for new tokens."""
     return await client.post(f"{AUTH}/refresh", json={"refresh_token": refresh_token})
+
+
+def sign_up_body(email: str, password: str = PASSWORD, **fields: Any) -> dict[str, Any]:
+    """Return a valid body of a sign-up. A required field that you add to `UserCreate` belongs here."""
+    return {"email": email, "password": password, **fields}
+
+
+def make_user(email: str = "ada@example.com", **values: Any) -> User:
+    """Make a user who can't sign in. A required column that you add to `User` belongs here."""
+    return User(**{"email": email, "hashed_password": "x", **values})
 
 
 class UserClient(httpx2.AsyncClient):
@@ -172,7 +214,7 @@ class UserClient(httpx2.AsyncClient):
         return email
 
     async def sign_up(self, email: str, password: str = PASSWORD) -> None:
-        response = await self.post(USERS, json={"email": email, "password": password})
+        response = await self.post(USERS, json=sign_up_body(email, password))
         assert response.status_code == 201, response.text
         self.user = response.json()
 

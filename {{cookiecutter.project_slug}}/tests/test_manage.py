@@ -74,7 +74,7 @@ async def test_reset_password_revokes_sessions_and_shows_no_password(
 @pytest.mark.parametrize(
     ("email", "password", "message"),
     [
-        ("nobody@example.com", NEW_PASSWORD, "No account has this address.\n"),
+        ("nobody@example.com", NEW_PASSWORD, "There is no such account.\n"),
         ("nobody", NEW_PASSWORD, "email: value is not a valid email address"),
         ("ada@example.com", "short", "password: must have 12 to 128 characters\n"),
     ],

@@ -14,7 +14,7 @@ from sqlalchemy import URL, select
 
 from app.core.config import ROOT
 from app.db.session import Database
-from app.models import User
+from app.models.user import User
 from tests.service import environment, running_service
 
 

@@ -77,10 +77,14 @@ class SignupClosedError(ForbiddenError):
 
 
 class NotFoundError(AppError):
+    """What is missing is named: `NotFoundError("order")`."""
+
     status = 404
     slug = "not-found"
     title = "Not found"
-    detail = "This resource does not exist."
+
+    def __init__(self, subject: str = "resource") -> None:
+        super().__init__(f"There is no such {subject}.")
 
 
 class ConflictError(AppError):

@@ -50,7 +50,7 @@ async def read_user(reader: ReadSession, user_id: UUID) -> UserRead:
     """Return a user. Raises NotFoundError."""
     user = await reader.first_as(UserRead, _USER, {"user_id": user_id})
     if user is None:
-        raise NotFoundError("There is no such user.")
+        raise NotFoundError("user")
     return user
 
 

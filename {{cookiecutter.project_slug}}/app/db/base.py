@@ -1,10 +1,12 @@
 """The declarative base of all models."""
 
+import enum
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData
+from sqlalchemy import CheckConstraint, Column, DateTime, Enum, MetaData, Table, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -45,11 +47,48 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def _values(members: Iterable[enum.Enum]) -> list[str]:
+    values = [member.value for member in members]
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError(f"values of {members} must be strings; numbers belong in an integer column")
+    return values
+
+
+# Text with the values (not the names) of an enum or a literal, the same on every database. The
+# length is fixed, so that a longer value needs no other type.
+_TEXT_OF_ENUM = Enum(
+    enum.Enum, native_enum=False, length=50, values_callable=_values, validate_strings=True
+)
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map: dict[Any, Any] = {datetime: UTCDateTime}  # noqa: RUF012 -- SQLAlchemy's own form
+    type_annotation_map: dict[Any, Any] = {  # noqa: RUF012 -- SQLAlchemy's own form
+        datetime: UTCDateTime,
+        enum.Enum: _TEXT_OF_ENUM,
+        Literal: _TEXT_OF_ENUM,
+    }
+
+
+@event.listens_for(Column, "after_parent_attach")
+def _check_values_of_enum(column: Column[Any], table: Table) -> None:
+    """Add a CHECK constraint, named after the column, to a column with an enum."""
+    if table.metadata is Base.metadata and isinstance(column.type, Enum):
+        if column.type.native_enum:
+            raise TypeError(
+                f"{table.name}.{column.name}: leave out the column type Enum and write "
+                "`Mapped[Status]` alone, which is stored as text on every database"
+            )
+        is_known = column.in_(column.type.enums)
+        table.append_constraint(CheckConstraint(is_known, name=column.name))
+
+
+class UUIDMixin:
+    """A primary key that is unguessable, and in order of creation, so that indexes grow at one end."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-1)
-    """UUIDv7 (RFC 9562): unguessable, and in order of creation, so that indexes grow at one end."""
+    """UUIDv7 (RFC 9562)."""
 
+
+class CreatedAtMixin:
     created_at: Mapped[datetime] = mapped_column(default=utc_now, sort_order=100)

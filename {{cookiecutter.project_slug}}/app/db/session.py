@@ -88,10 +88,7 @@ class ReadSession:
         statement: TypedReturnsRows[*tuple[Any, ...]],
         params: Mapping[str, Any] | None = None,
     ) -> list[Schema]:
-        # From dictionaries it takes a quarter of the time that attributes of rows take.
-        rows = await self.all(statement, params)
-        names = rows[0]._fields if rows else ()
-        return _list_of(schema).validate_python([dict(zip(names, row)) for row in rows])
+        return make_schemas(schema, await self.all(statement, params))
 
     def _check(self, statement: TypedReturnsRows[*tuple[Any, ...]]) -> None:
         if not isinstance(statement, Select | CompoundSelect):
@@ -102,6 +99,15 @@ class ReadSession:
                 "a ReadSession selects columns, not entities: select(*columns_of(OrderRead, Order))"
             )
         self._checked.add(statement)
+
+
+def make_schemas(schema: type[Schema], rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Schema]:
+    """Make a schema from each row. Columns that it has no field for are ignored."""
+    if not rows:
+        return []
+    names = rows[0]._fields
+    # From dictionaries it takes a quarter of the time that attributes of rows take.
+    return _list_of(schema).validate_python([dict(zip(names, row, strict=True)) for row in rows])
 
 
 @cache

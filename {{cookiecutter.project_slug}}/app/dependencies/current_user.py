@@ -1,6 +1,6 @@
 """The current user. A route that takes one of these returns 401 or 403 to everybody else."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
@@ -33,6 +33,21 @@ async def get_current_user(session: CurrentUserSession) -> UserRead:
 
 
 CurrentUser = Annotated[UserRead, Depends(get_current_user)]
+
+
+async def get_optional_user(
+    connection: HTTPConnection, access_token: Annotated[str | None, Depends(_bearer)]
+) -> UserRead | None:
+    # A token that is wrong or expired gets 401, so that the client refreshes it.
+    if access_token is None:
+        return None
+    return (await get_current_session(connection, access_token)).user
+
+
+# For routes that anybody may call and that show more to signed-in users.
+OptionalUser = Annotated[UserRead | None, Depends(get_optional_user)]
+# Such a route also takes `openapi_extra=OPTIONAL_SIGN_IN`: FastAPI's document would demand a token.
+OPTIONAL_SIGN_IN: dict[str, Any] = {"security": [{}]}
 
 
 async def get_current_superuser(session: CurrentUserSession) -> UserRead:

@@ -1,6 +1,9 @@
-"""Models of the tables. All are imported here, because Alembic sees imported models only."""
+"""Models of the tables. Each module in this package is imported here, so that none can be missed by
+Alembic, by a foreign key or by a relationship.
+"""
 
-from app.models.user import User
-from app.models.user_session import RefreshToken, UserSession
+import importlib
+import pkgutil
 
-__all__ = ["RefreshToken", "User", "UserSession"]
+for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)

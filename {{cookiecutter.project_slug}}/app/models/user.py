@@ -4,10 +4,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
-from app.db.base import Base, utc_now
+from app.db.base import Base, CreatedAtMixin, UUIDMixin, utc_now
 
 
-class User(Base):
+class User(UUIDMixin, CreatedAtMixin, Base):
     __tablename__ = "users"
     __table_args__ = (
         UniqueConstraint("email"),

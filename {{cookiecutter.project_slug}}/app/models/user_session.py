@@ -4,11 +4,11 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db.base import Base, utc_now
+from app.db.base import Base, CreatedAtMixin, UUIDMixin, utc_now
 from app.models.user import User
 
 
-class UserSession(Base):
+class UserSession(UUIDMixin, CreatedAtMixin, Base):
     """One sign-in on one device. Its access and refresh tokens end with it."""
 
     __tablename__ = "user_sessions"
@@ -21,7 +21,7 @@ class UserSession(Base):
     ip_address: Mapped[str | None] = mapped_column(String(45))
 
 
-class RefreshToken(Base):
+class RefreshToken(UUIDMixin, CreatedAtMixin, Base):
     """A token in a session's chain of refresh tokens. Only its hash is stored."""
 
     __tablename__ = "refresh_tokens"

@@ -34,6 +34,40 @@ Text = Annotated[
     Field(json_schema_extra={"pattern": _NO_CONTROL_CHARS}),
 ]
 
+_NO_CONTROL_CHARS_BUT_LINES = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
+
+
+def _lines(text: str) -> str:
+    _no_control_chars(text.translate({ord("\n"): " ", ord("\r"): " ", ord("\t"): " "}))
+    return text.replace("\r\n", "\n")
+
+
+# Text of several lines, with tabs. Lines end as in Unix.
+MultilineText = Annotated[
+    str,
+    AfterValidator(_lines),
+    Field(json_schema_extra={"pattern": _NO_CONTROL_CHARS_BUT_LINES}),
+]
+
+# A readable part of an address: `a-first-order`.
+Slug = Annotated[str, Field(max_length=100, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+# A name that people type and mention, in the one form in which it is stored and compared.
+UserName = Annotated[
+    str,
+    Field(max_length=40, pattern=r"^[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*$"),
+    AfterValidator(str.lower),
+]
+
+# An address of the web, which is safe as a link: no `javascript:`.
+WebUrl = Annotated[
+    str,
+    Field(
+        max_length=2000,
+        pattern=r"^https?://[A-Za-z0-9]+([.-]+[A-Za-z0-9]+)*(:[0-9]{1,5})?([/?#][^\s<>\"\\^`{|}]*)?$",
+    ),
+]
+
 
 def _bare_address(value: Any) -> Any:
     # EmailStr accepts `Ada <ada@example.com>` too, and would drop the name.

@@ -12,9 +12,12 @@ FullName = Annotated[Text, Field(min_length=1, max_length=200)]
 UserSort = Literal["created_at", "-created_at", "email", "-email"]
 
 
-class UserCreate(RequestSchema):
+class Credentials(RequestSchema):
     email: Email
     password: NewPassword
+
+
+class UserCreate(Credentials):
     full_name: FullName | None = None
 
 

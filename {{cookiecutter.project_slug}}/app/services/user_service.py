@@ -198,13 +198,13 @@ class UserService:
     async def _lock(self, user_id: UUID) -> User:
         user = await lock_user(self._session, user_id)
         if user is None:
-            raise NotFoundError("There is no such user.")
+            raise NotFoundError("user")
         return user
 
     async def _lock_by_email(self, email: str) -> User:
         found = await find_user_by_email(self._session, email)
         if found is None:
-            raise NotFoundError("No account has this address.")
+            raise NotFoundError("account")
         return await self._lock(found.id)
 
     async def _set(self, user: User, values: dict[str, Any]) -> None:

@@ -18,4 +18,4 @@ async def list_user_sessions(reader: ReadSession, current: CurrentSession) -> li
 async def revoke(session: AsyncSession, user_session_id: UUID, user_id: UUID) -> None:
     """Revoke a session of the user. Raises NotFoundError if there is no such active session."""
     if not await revoke_user_session(session, user_session_id, user_id):
-        raise NotFoundError("There is no such session.")
+        raise NotFoundError("session")

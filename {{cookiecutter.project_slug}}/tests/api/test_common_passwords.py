@@ -3,11 +3,18 @@
 import httpx2
 import pytest
 
-from tests.support import ME, PASSWORD, USERS, UserClient, assert_invalid
+from tests.support import (
+    ME,
+    PASSWORD,
+    USERS,
+    UserClient,
+    assert_invalid,
+    sign_up_body,
+)
 
 
 async def sign_up(client: httpx2.AsyncClient, password: str) -> httpx2.Response:
-    return await client.post(USERS, json={"email": "bob@example.com", "password": password})
+    return await client.post(USERS, json=sign_up_body("bob@example.com", password))
 
 
 @pytest.mark.parametrize("password", ["password1234", "Password1234"])

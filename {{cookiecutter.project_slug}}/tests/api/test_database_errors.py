@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from sqlalchemy import insert
 
 from app.dependencies.get_db import SessionDep
-from app.models import User, UserSession
+from app.models.user import User
+from app.models.user_session import UserSession
 from tests.support import UserClient, assert_problem
 
 

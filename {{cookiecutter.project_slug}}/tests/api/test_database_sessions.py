@@ -12,7 +12,13 @@ from app.dependencies.current_user import CurrentUser
 from app.dependencies.get_db import ReadSessionDep, SessionDep
 from app.dependencies.resources import Resources
 from app.models.user import User
-from tests.support import ME, UserClient, assert_problem, request_refresh
+from tests.support import (
+    ME,
+    UserClient,
+    assert_problem,
+    make_user,
+    request_refresh,
+)
 
 
 async def full_name(database: Database, user: UserClient) -> str | None:
@@ -51,7 +57,7 @@ async def test_post_route_that_changes_the_current_user_commits_nothing(
 
     @app.post("/change", include_in_schema=False)
     async def change(user: CurrentUser, session: SessionDep) -> str:
-        await add_user(session, User(email="new@example.com", hashed_password="x"))
+        await add_user(session, make_user("new@example.com"))
         user.full_name = "Lost"  # type: ignore[misc]  # rejected by mypy, on purpose
         return "changed"
 
@@ -84,7 +90,7 @@ async def test_route_can_catch_a_taken_address(
         for email in ("bob@example.com", ada.email, "eve@example.com"):
             try:
                 async with session.begin_nested():
-                    await add_user(session, User(email=email, hashed_password="x"))
+                    await add_user(session, make_user(email))
             except EmailTakenError:
                 created.append(False)
             else:
@@ -135,7 +141,7 @@ async def test_mounted_application_can_write(
 
     @mounted.post("/users")
     async def create_user(session: SessionDep) -> None:
-        await add_user(session, User(email="bob@example.com", hashed_password="x"))
+        await add_user(session, make_user("bob@example.com"))
 
     app.mount("/mounted", mounted)
     assert (await ada.post("/mounted/users")).status_code == 200

@@ -8,7 +8,13 @@ from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.models.user import User
 from tests.mailbox import Mailbox
-from tests.support import AUTH, ME, PASSWORD, USERS, UserClient
+from tests.support import (
+    AUTH,
+    ME,
+    USERS,
+    UserClient,
+    sign_up_body,
+)
 
 EMAIL = "ada@example.com"
 
@@ -55,7 +61,7 @@ async def test_requests_that_send_nothing_use_up_no_mails(
 
     # While the account doesn't exist.
     await request_mails(client, wanted, 6)
-    body = {"email": EMAIL, "password": PASSWORD}
+    body = sign_up_body(EMAIL)
     assert (await client.post(USERS, json=body)).status_code == 201
     # While the account may not get this mail.
     await set_flags(is_active=False, is_verified=True)

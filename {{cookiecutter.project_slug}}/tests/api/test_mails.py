@@ -32,9 +32,10 @@ from tests.support import (
     UserClient,
     assert_problem,
     client_of,
+    sign_up_body,
 )
 
-SIGN_UP = {"email": "ada@example.com", "password": PASSWORD}
+SIGN_UP = sign_up_body("ada@example.com")
 
 
 @pytest.mark.parametrize(

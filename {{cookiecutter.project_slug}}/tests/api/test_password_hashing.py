@@ -22,6 +22,7 @@ from tests.support import (
     cheap_password_hasher,
     connections_in_use,
     request_token,
+    sign_up_body,
     wait_until,
 )
 
@@ -31,7 +32,7 @@ HashingRequests = list[Callable[[], Coroutine[Any, Any, httpx2.Response]]]
 @pytest.fixture
 def hashing_requests(ada: UserClient) -> HashingRequests:
     """One request of each kind that hashes a password. All of them succeed."""
-    new_user = {"email": "bob@example.com", "password": PASSWORD}
+    new_user = sign_up_body("bob@example.com")
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     return [
         lambda: request_token(ada, ada.email),
@@ -117,7 +118,7 @@ async def test_wrong_credentials_always_cost_one_verification(
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        (USERS, {"email": "bob@example.com", "password": TOO_LONG}, 422),
+        (USERS, sign_up_body("bob@example.com", TOO_LONG), 422),
         (f"{ME}/password", {"current_password": TOO_LONG, "new_password": NEW_PASSWORD}, 403),
         (f"{ME}/password", {"current_password": PASSWORD, "new_password": TOO_LONG}, 422),
     ],

@@ -3,11 +3,16 @@
 import httpx2
 import pytest
 
-from tests.support import USERS, assert_invalid, request_token
+from tests.support import (
+    USERS,
+    assert_invalid,
+    request_token,
+    sign_up_body,
+)
 
 
 async def sign_up(client: httpx2.AsyncClient, password: str) -> httpx2.Response:
-    return await client.post(USERS, json={"email": "ada@example.com", "password": password})
+    return await client.post(USERS, json=sign_up_body("ada@example.com", password))
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,18 @@ from sqlalchemy.exc import IntegrityError
 from app.core.exceptions import EmailTakenError
 from app.db.session import Database
 from app.models.user import User
-from tests.support import PASSWORD, USERS, UserClient, assert_invalid, assert_problem
+from tests.support import (
+    USERS,
+    UserClient,
+    assert_invalid,
+    assert_problem,
+    make_user,
+    sign_up_body,
+)
 
 
 async def test_sign_up_returns_the_user_and_its_location(client: httpx2.AsyncClient) -> None:
-    body = {"email": "Ada@Example.COM", "password": PASSWORD, "full_name": "Ada Lovelace"}
+    body = sign_up_body("Ada@Example.COM") | {"full_name": "Ada Lovelace"}
     response = await client.post(USERS, json=body)
     assert response.status_code == 201
     user = response.json()
@@ -53,9 +60,9 @@ async def test_new_user_is_committed_before_the_response(
 async def test_address_is_taken_in_any_case(
     client: httpx2.AsyncClient, email: str, same: str
 ) -> None:
-    response = await client.post(USERS, json={"email": email, "password": PASSWORD})
+    response = await client.post(USERS, json=sign_up_body(email))
     assert response.status_code == 201
-    response = await client.post(USERS, json={"email": same, "password": PASSWORD})
+    response = await client.post(USERS, json=sign_up_body(same))
     assert_problem(response, 409, "email-already-registered")
 
 
@@ -64,7 +71,7 @@ async def test_one_of_many_concurrent_sign_ups_succeeds(
 ) -> None:
     addresses = ["ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM", "ada@Example.com"] * 5
     responses = await asyncio.gather(
-        *(client.post(USERS, json={"email": email, "password": PASSWORD}) for email in addresses)
+        *(client.post(USERS, json=sign_up_body(email)) for email in addresses)
     )
     assert sorted(response.status_code for response in responses) == [201] + [409] * 19
     async with database.session() as reader:
@@ -84,19 +91,19 @@ async def test_database_itself_rejects_a_taken_address_in_any_case(
     ada: UserClient, database: Database, email: str, error: type[Exception]
 ) -> None:
     async with database.session() as session:
-        session.add(User(email=email, hashed_password="x"))
+        session.add(make_user(email))
         with pytest.raises(error):
             await session.flush()
 
 
 @pytest.mark.parametrize("settings_values", [{"allow_signup": False}])
 async def test_sign_up_can_be_closed(client: httpx2.AsyncClient) -> None:
-    response = await client.post(USERS, json={"email": "ada@example.com", "password": PASSWORD})
+    response = await client.post(USERS, json=sign_up_body("ada@example.com"))
     assert_problem(response, 403, "signup-closed")
 
 
 async def test_address_with_a_name_is_rejected(client: httpx2.AsyncClient) -> None:
-    body = {"email": "Ada Lovelace <ada@example.com>", "password": PASSWORD}
+    body = sign_up_body("Ada Lovelace <ada@example.com>")
     problem = assert_invalid(await client.post(USERS, json=body), "/email")
     assert problem["errors"][0]["detail"] == "must be an address alone, without a name"
 
@@ -120,9 +127,7 @@ async def test_address_with_a_name_is_rejected(client: httpx2.AsyncClient) -> No
 async def test_invalid_field_is_rejected_and_not_repeated(
     client: httpx2.AsyncClient, change: dict[str, Any], pointer: str
 ) -> None:
-    response = await client.post(
-        USERS, json={"email": "ada@example.com", "password": PASSWORD} | change
-    )
+    response = await client.post(USERS, json=sign_up_body("ada@example.com") | change)
     assert_invalid(response, pointer)
     (value,) = change.values()
     assert not isinstance(value, str) or not value or value not in response.text

@@ -5,14 +5,19 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support import PASSWORD, USERS, UserClient, assert_problem
+from tests.support import (
+    USERS,
+    UserClient,
+    assert_problem,
+    sign_up_body,
+)
 
 ROOT = "root@example.com"
 OTHERS = ["dora@example.com", "bob@example.com", "eve_@example.com", "cecil@example.com"]
 
 
 async def sign_up(client: httpx2.AsyncClient, email: str) -> None:
-    response = await client.post(USERS, json={"email": email, "password": PASSWORD})
+    response = await client.post(USERS, json=sign_up_body(email))
     assert response.status_code == 201
 
 

@@ -20,8 +20,8 @@ from app.core.event_loop import run
 from app.core.security import encode_access_token
 from app.db.engine import make_engine
 from app.db.session import Database
-from app.models.user import User
 from app.models.user_session import UserSession
+from tests.support import make_user
 
 # Schemathesis's own addresses end in `.test`, a reserved domain that the service rejects.
 schemathesis.openapi.format("email", st.from_regex(r"[a-z0-9]{1,20}@example\.com", fullmatch=True))
@@ -32,7 +32,7 @@ async def make_user_session(*, superuser: bool) -> tuple[UUID, UUID]:
     database = Database(make_engine(make_url(os.environ["DATABASE_URL"])))
     async with database.session.begin() as session:
         email = f"{user_id}@example.com"
-        session.add(User(id=user_id, email=email, hashed_password="x", is_superuser=superuser))
+        session.add(make_user(email, id=user_id, is_superuser=superuser))
         await session.flush()
         session.add(UserSession(id=user_session_id, user_id=user_id))
     await database.engine.dispose()

@@ -5,27 +5,15 @@ import inspect
 import pkgutil
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
-from uuid import UUID
 
-from sqlalchemy import event
-from uuid_utils.compat import uuid7
+from sqlalchemy import Connection, Table, event
 
 import app.crud
 from app.crud.page import FetchedPage
-from app.db.base import Base, utc_now
+from app.db.base import Base
 from app.db.session import Database
-from app.models.user import User
 from app.schemas.page import PageParams
-
-NOW = utc_now()
-# The longest text that fits, of characters that take most space in a cursor.
-LONG = "\U0001f40e" * 238
-# The user whose rows a list with a parameter `user_id` shows.
-OWNER_ID = uuid7()
-# Makes rows that are as equal as they can be. A list of another model needs a line here.
-MAKE_ROW: dict[Any, Callable[[int], Base]] = {
-    User: lambda n: User(email=f"{n}{LONG}@example.com", hashed_password="x", created_at=NOW),
-}
+from tests.db.rows import make_row, store_rows
 
 
 class List(NamedTuple):
@@ -33,31 +21,49 @@ class List(NamedTuple):
 
     function: Callable[..., Awaitable[FetchedPage[Any]]]
     params: type[PageParams]
-    model: Any
+    table: Table
     sort: str
 
     def __str__(self) -> str:
         return f"{self.function.__name__}({self.sort})"
 
     @property
-    def owner(self) -> dict[str, UUID]:
-        """The argument for a list of one user's rows."""
-        takes_owner = "user_id" in inspect.signature(self.function).parameters
-        return {"user_id": OWNER_ID} if takes_owner else {}
+    def arguments(self) -> dict[str, Any]:
+        """The arguments beside the session and the parameters.
+
+        A foreign key, such as `user_id`, selects rows that refer to the first row of its table. Any
+        other argument is None.
+        """
+        keys = {
+            column.name: make_row(key.column.table, 0)[key.column.key]
+            for column in self.table.columns
+            for key in column.foreign_keys
+        }
+        _, *others = inspect.signature(self.function).parameters.values()
+        return {
+            parameter.name: keys.get(parameter.name)
+            for parameter in others
+            if parameter.name != "params" and parameter.default is parameter.empty
+        }
 
     async def fetch(self, database: Database, **params: Any) -> FetchedPage[Any]:
         parsed = self.params.model_validate({"sort": self.sort, **params})
-        async with database.session() as reader:
-            return await self.function(reader, params=parsed, **self.owner)
+        return await self.function(database.read_session, params=parsed, **self.arguments)
 
     async def store_rows(self, database: Database, count: int) -> None:
-        async with database.session.begin() as session:
-            session.add_all(
-                User(id=owner_id, email="owner@example.com", hashed_password="x")
-                for owner_id in self.owner.values()
-            )
-            await session.flush()
-            session.add_all(MAKE_ROW[self.model](number) for number in range(count))
+        async with database.engine.begin() as connection:
+            await connection.run_sync(self._store_rows, count)
+
+    def _store_rows(self, connection: Connection, count: int) -> None:
+        """Store rows that are as equal as they can be, and rows of all tables that they refer to."""
+        tables = [self.table]
+        for table in tables:
+            referred = (key.referred_table for key in table.foreign_key_constraints)
+            tables += [table for table in referred if table not in tables]
+        store_rows(connection, tables, count)
+        (key, *_) = self.table.primary_key.columns
+        own = {name: value for name, value in self.arguments.items() if value is not None}
+        connection.execute(self.table.update().values({key.name: key} | own))
 
     async def explain(self, database: Database, command: str, **params: Any) -> list[Any]:
         """Fetch a page, and return what the EXPLAIN *command* says about its statement."""
@@ -77,6 +83,17 @@ class List(NamedTuple):
             return list(await connection.exec_driver_sql(f"{command} {statement}", values))
 
 
+# Models of lists whose schema isn't called like the model, such as `OrderRead` of `Order`.
+MODELS: dict[str, type[Base]] = {}
+
+
+def find_model(function: str, schema: str) -> type[Base]:
+    models = {mapper.class_.__name__: mapper.class_ for mapper in Base.registry.mappers}
+    model = MODELS.get(function) or models.get(schema.removesuffix("Read"))
+    assert model, f"add the model that {function} lists to MODELS in tests/crud/lists.py"
+    return model
+
+
 def find_lists() -> Iterator[List]:
     for module_info in pkgutil.iter_modules(app.crud.__path__):
         module = importlib.import_module(f"app.crud.{module_info.name}")
@@ -85,10 +102,26 @@ def find_lists() -> Iterator[List]:
                 continue
             hints = get_type_hints(function)
             if get_origin(hints["return"]) is FetchedPage and module_info.name != "page":
-                (model,) = get_args(hints["return"])
+                (schema,) = get_args(hints["return"])
+                model = find_model(function.__name__, schema.__name__)
                 params: type[PageParams] = hints["params"]
                 for sort in get_args(params.model_fields["sort"].annotation):
-                    yield List(function, params, model, sort)
+                    yield List(function, params, model.__table__, sort)
 
 
 LISTS = list(find_lists())
+
+# Names of lists that stay short, and are sorted without an index.
+SHORT: set[str] = set()
+# Lists whose every page costs the same, since the column that they are sorted by is never NULL.
+INDEXED = [
+    list_
+    for list_ in LISTS
+    if not getattr(list_.table.columns.get(list_.sort.removeprefix("-")), "nullable", True)
+    and list_.function.__name__ not in SHORT
+]
+NO_INDEX = (
+    "{0}: the model needs an Index of the columns that the list is filtered by, the column that it "
+    "is sorted by and the primary key; if the list stays short, add {0.function.__name__!r} to SHORT "
+    "in tests/crud/lists.py. The plan: {1}"
+)

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from app.core.exceptions import InvalidCursorError, UnavailableError
 from app.crud.page import FetchedPage, fetch_page
 from app.db.session import Database
-from tests.crud.things import SORT_COLUMNS, SORTS, Thing, ThingParams
+from tests.crud.things import SORT_COLUMNS, SORTS, Thing, ThingParams, ThingRead, list_things
 
 ID = "019a0000-0000-7000-8000-000000000000"
 # Too deep for a recursive parser, in fewer characters than a cursor may have.
@@ -23,12 +22,16 @@ def encode(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-async def fetch(database: Database, sort: str, cursor: str | None) -> FetchedPage[Thing]:
+async def fetch(database: Database, sort: str, cursor: str | None) -> FetchedPage[ThingRead]:
     params = ThingParams.model_validate({"sort": sort, "cursor": cursor})
-    async with database.session() as reader:
-        return await fetch_page(
-            reader, select(Thing), params, sort_columns=SORT_COLUMNS, id_column=Thing.id
-        )
+    return await fetch_page(
+        database.read_session,
+        ThingRead,
+        list_things(),
+        params,
+        sort_columns=SORT_COLUMNS,
+        id_column=Thing.id,
+    )
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "====", "a b", "__4=", encode(DEEP)])
@@ -71,6 +74,9 @@ async def test_cursor_of_another_list_or_order_is_rejected(things: Database, con
         ("flag", 2),
         ("decimal_or_null", "NaN"),
         ("float_or_null", "much"),
+        ("date_or_null", "2026-02-30"),
+        ("colour", "green"),
+        ("size_or_null", "xl"),
     ],
 )
 async def test_value_outside_of_its_type_is_rejected(

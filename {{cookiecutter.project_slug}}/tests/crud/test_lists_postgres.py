@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app.db.session import Database
-from tests.crud.lists import LISTS, List
+from tests.crud.lists import INDEXED, NO_INDEX, List
 
 ROWS = 3000
 LIMIT = 50
@@ -23,19 +23,20 @@ async def cost(database: Database, list_: List, cursor: str | None) -> tuple[int
     """Return how many rows and how many blocks of memory PostgreSQL looks at for a page."""
     command = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
     ((((result,),),)) = await list_.explain(database, command, limit=LIMIT, cursor=cursor)
-    *_, scan = nodes(result["Plan"])
-    assert scan["Node Type"] == "Index Scan", result
+    name = list_.table.name
+    (scan,) = [node for node in nodes(result["Plan"]) if node.get("Relation Name") == name]
+    assert "Index" in scan["Node Type"], NO_INDEX.format(list_, result)
     rows = scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)
     return rows, scan["Shared Hit Blocks"] + scan["Shared Read Blocks"]
 
 
-@pytest.mark.parametrize("list_", LISTS, ids=str)
+@pytest.mark.parametrize("list_", INDEXED, ids=str)
 async def test_last_page_of_every_list_costs_what_the_first_one_does(
     database: Database, list_: List
 ) -> None:
     await list_.store_rows(database, ROWS)
     async with database.session.begin() as session:
-        await session.execute(text(f"ANALYZE {list_.model.__tablename__}"))
+        await session.execute(text(f"ANALYZE {list_.table.name}"))
     cursor = last_cursor = None
     while True:
         page = await list_.fetch(database, limit=100, cursor=cursor)

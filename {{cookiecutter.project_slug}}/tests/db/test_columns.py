@@ -9,10 +9,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from app.db.base import utc_now
 from app.db.session import Database
 from app.models.user import User
-
-
-def make_user(email: str = "ada@example.com", **values: object) -> User:
-    return User(email=email, hashed_password="x", **values)
+from tests.support import make_user
 
 
 async def test_address_in_upper_case_is_rejected(database: Database) -> None:

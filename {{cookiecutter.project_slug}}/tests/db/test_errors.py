@@ -20,6 +20,7 @@ from app.db.errors import (
 )
 from app.db.session import Database
 from app.models.user import User
+from tests.support import make_user
 
 # Constraints that no client can violate, so that a violation is a bug.
 UNREACHABLE = {
@@ -184,10 +185,6 @@ def test_every_unique_constraint_is_listed_or_unreachable() -> None:
 def test_unique_constraints_are_named_by_the_convention() -> None:
     """SQLite doesn't tell the name, so that it is made from table and columns."""
     assert [name for name, by_convention in unique_constraints() if name != by_convention] == []
-
-
-def make_user(email: str = "ada@example.com") -> User:
-    return User(email=email, hashed_password="x")
 
 
 async def test_unique_violation_is_raised_where_a_service_can_catch_it(database: Database) -> None:

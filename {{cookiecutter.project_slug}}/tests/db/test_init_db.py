@@ -13,7 +13,10 @@ from app.manage import create_first_superuser
 from app.models.user import User
 from app.services import user_service
 from app.services.user_service import UserService
-from tests.support import PASSWORD
+from tests.support import (
+    PASSWORD,
+    make_user,
+)
 
 FIRST = {
     "environment": "development",
@@ -60,7 +63,7 @@ async def test_address_of_an_account_without_rights_is_rejected(
     settings: Settings, database: Database, account: dict[str, bool]
 ) -> None:
     async with database.session.begin() as session:
-        session.add(User(email="root@example.com", hashed_password="x", **account))
+        session.add(make_user("root@example.com", **account))
     with pytest.raises(SettingsError, match=r"FIRST_SUPERUSER_EMAIL: .*signed up with it"):
         await create_first_superuser(settings)
 

@@ -1,37 +1,153 @@
-"""Migrations: one line of revisions, in both directions, and in step with the models."""
+"""Migrations: one line of revisions, in both directions, with rows, and in step with the models."""
 
-import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from zlib import crc32
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL
+import pytest
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import URL, Connection, MetaData, Table, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
-import app.models
-from app.core.config import ROOT
-from app.db.base import Base
-from tests.support import alembic
+from app.db.local import local_database
+from tests.db.rows import delete_rows, store_rows
+from tests.support import alembic, alembic_config, on_connection
+
+EXPLANATION = (
+    "Revision {revision} fails on tables that have rows, as they do in production. A new column that "
+    "is NOT NULL needs a server_default, or three steps: add it as nullable, fill it, then make it "
+    "NOT NULL (docs/database.md). If the error is about a row that this test has made up, give the "
+    "column a value in VALUES of tests/db/rows.py.\n{error}"
+)
+ALEMBIC_VERSION = "alembic_version"
+
+
+@pytest.fixture
+def scratch_url(
+    shared_directory: Path, worker_id: str, request: pytest.FixtureRequest
+) -> Iterator[URL]:
+    """An empty database of this test, so that a migration that fails leaves other tests alone."""
+    name = f"{worker_id}_{crc32(request.node.name.encode())}"
+    with local_database(shared_directory, test_process=name) as url:
+        yield url
+
+
+def tables_of(connection: Connection) -> list[Table]:
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return [table for table in metadata.tables.values() if table.name != ALEMBIC_VERSION]
+
+
+def fill(connection: Connection) -> None:
+    """Replace all rows."""
+    tables = tables_of(connection)
+    for statement in delete_rows(tables):
+        connection.execute(statement)
+    store_rows(connection, tables)
+
+
+def count_rows(connection: Connection) -> dict[str, int]:
+    """Count the rows of each table, which must refer to existing ones."""
+    if connection.dialect.name == "sqlite":  # where migrations run without this check
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+    counts = {
+        table.name: connection.scalar(select(func.count()).select_from(table))
+        for table in tables_of(connection)
+    }
+    return {name: count or 0 for name, count in counts.items()}
+
+
+def migrate(url: URL, action: str, revision: str, *versions: Path) -> None:
+    """Migrate a database with rows. No table that stays may lose any."""
+    try:
+        on_connection(url, fill)
+        before = on_connection(url, count_rows)
+        alembic(url, action, revision, versions=versions)
+        after = on_connection(url, count_rows)
+    except SQLAlchemyError as error:
+        pytest.fail(EXPLANATION.format(revision=revision, error=error), pytrace=False)
+    lost = {name for name in before.keys() & after.keys() if after[name] < before[name]}
+    assert not lost, f"{action} to {revision} deletes rows of {lost}"
+
+
+def revisions(*versions: Path) -> list[Script]:
+    script = ScriptDirectory.from_config(alembic_config(versions))
+    return [*script.walk_revisions()][::-1]
+
+
+def run(url: URL, revision: Script, *versions: Path) -> None:
+    """Run a migration up, down and up again."""
+    migrate(url, "upgrade", revision.revision, *versions)
+    if not revision.is_merge_point:
+        migrate(url, "downgrade", str(revision.down_revision or "base"), *versions)
+        migrate(url, "upgrade", revision.revision, *versions)
 
 
 def test_revisions_have_one_head() -> None:
-    script = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
-    assert len(script.get_heads()) == 1
+    heads = ScriptDirectory.from_config(alembic_config()).get_heads()
+    assert len(heads) == 1, "join the revisions with `alembic merge heads`"
 
 
-def test_every_model_is_imported_for_alembic() -> None:
-    modules = {f"app.models.{module.name}" for module in pkgutil.iter_modules(app.models.__path__)}
-    assert modules == {mapper.class_.__module__ for mapper in Base.registry.mappers}
-    assert set(app.models.__all__) == {mapper.class_.__name__ for mapper in Base.registry.mappers}
-
-
-def test_each_migration_runs_up_down_and_up_again(migrated_database_url: URL) -> None:
-    revisions = list(ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).walk_revisions())
-    for _ in revisions:
-        alembic(migrated_database_url, "downgrade", "-1")
-    for revision in reversed(revisions):
-        alembic(migrated_database_url, "upgrade", revision.revision)
-        alembic(migrated_database_url, "downgrade", "-1")
-        alembic(migrated_database_url, "upgrade", revision.revision)
+def test_each_migration_runs_up_down_and_up_again_with_rows(scratch_url: URL) -> None:
+    for revision in revisions():
+        run(scratch_url, revision)
+    alembic(scratch_url, "downgrade", "base")
+    assert on_connection(scratch_url, tables_of) == [], "downgrade() leaves tables behind"
 
 
 def test_models_and_migrations_agree(migrated_database_url: URL) -> None:
     alembic(migrated_database_url, "check")
+
+
+REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "next"
+down_revision = {head!r}
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("users") as batch_op:
+        {operation}
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("users") as batch_op:
+        batch_op.drop_column("points")
+"""
+
+
+REQUIRED = 'batch_op.add_column(sa.Column("points", sa.Integer, nullable=False))'
+WITH_DEFAULT = REQUIRED.replace("nullable=False", 'nullable=False, server_default="0"')
+DELETION = 'op.execute("DELETE FROM refresh_tokens")'
+
+
+@pytest.fixture
+def run_next_revision(
+    scratch_url: URL, tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[[], None]:
+    """Run one more revision, which does what the test's parameter says."""
+    alembic(scratch_url, "upgrade", "head")
+    text = REVISION.format(head=revisions()[-1].revision, operation=request.param)
+    (tmp_path / "next.py").write_text(text)
+    return lambda: run(scratch_url, revisions(tmp_path)[-1], tmp_path)
+
+
+@pytest.mark.parametrize("run_next_revision", [REQUIRED], indirect=True)
+def test_required_column_without_a_default_is_explained(
+    run_next_revision: Callable[[], None],
+) -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"Revision next .*server_default"):
+        run_next_revision()
+
+
+@pytest.mark.parametrize("run_next_revision", [WITH_DEFAULT], indirect=True)
+def test_required_column_with_a_default_is_right(run_next_revision: Callable[[], None]) -> None:
+    run_next_revision()
+
+
+@pytest.mark.parametrize("run_next_revision", [DELETION], indirect=True)
+def test_lost_rows_are_found(run_next_revision: Callable[[], None]) -> None:
+    with pytest.raises(AssertionError, match="upgrade to next deletes rows of"):
+        run_next_revision()

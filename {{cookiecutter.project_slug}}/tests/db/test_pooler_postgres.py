@@ -20,8 +20,9 @@ from app.core.config import ROOT
 from app.core.exceptions import UnavailableError
 from app.db.engine import make_engine
 from app.db.local import local_database
-from app.db.session import Database
+from app.db.session import Database, columns_of
 from app.models.user import User
+from app.schemas.user import UserRead
 from tests.service import environment, free_port
 from tests.support import alembic
 
@@ -107,15 +108,17 @@ async def test_concurrent_reads_and_writes_of_several_workers_are_right(
             async with worker.session.begin() as session:
                 (await session.get_one(User, user.id)).full_name = f"{number}-{round_}"
                 await session.flush()
-            async with worker.read_session() as reader:
-                # Statements of several shapes, which a prepared one of the same name would mix up.
-                assert await reader.scalar(select(literal(number))) == number
-                found = (await reader.scalars(select(User).where(User.id == user.id))).one()
-                assert (found.email, found.full_name) == (email, f"{number}-{round_}")
-                assert found.created_at == user.created_at
-                assert found.created_at.utcoffset() == user.created_at.utcoffset()
-                columns = select(User.full_name, User.email).where(User.email == email)
-                assert (await reader.execute(columns)).one() == (f"{number}-{round_}", email)
+            reader = worker.read_session
+            # Statements of several shapes, which a prepared one of the same name would mix up.
+            assert await reader.scalar(select(literal(number))) == number
+            whole = select(*columns_of(UserRead, User)).where(User.id == user.id)
+            found = await reader.first_as(UserRead, whole)
+            assert found is not None
+            assert (found.email, found.full_name) == (email, f"{number}-{round_}")
+            assert found.created_at == user.created_at
+            assert found.created_at.utcoffset() == user.created_at.utcoffset()
+            columns = select(User.full_name, User.email).where(User.email == email)
+            assert await reader.all(columns) == [(f"{number}-{round_}", email)]
 
     await asyncio.gather(*(use(workers[number % 2], number) for number in range(20)))
 
@@ -124,18 +127,17 @@ async def test_limits_of_a_transaction_hold(workers: list[Database]) -> None:
     async with workers[0].session.begin() as session:
         assert await session.scalar(text("SHOW statement_timeout")) == "10s"
         assert await session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "20s"
-    async with workers[0].read_session() as reader:
-        assert await reader.scalar(select(func.current_setting("statement_timeout"))) == "0"
+    reader = workers[0].read_session
+    assert await reader.scalar(select(func.current_setting("statement_timeout"))) == "0"
 
 
 async def test_read_that_takes_too_long_is_cancelled_on_the_server(
     migrated_url: URL, workers: list[Database]
 ) -> None:
     impatient = Database(make_engine(migrated_url, statement_timeout=0.01))
-    async with impatient.read_session() as reader:
-        with pytest.raises(UnavailableError, match="Try again") as caught:
-            await reader.scalar(select(func.pg_sleep(60)))
-        assert "57014" in str(caught.value.reason)
+    with pytest.raises(UnavailableError, match="Try again") as caught:
+        await impatient.read_session.scalar(select(func.pg_sleep(60)))
+    assert "57014" in str(caught.value.reason)
     await impatient.engine.dispose()
     running = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
     async with workers[0].session.begin() as session:

@@ -14,14 +14,14 @@ from app.db.session import Database, ReadOnlyError, columns_of
 from app.models.user import User
 from app.models.user_session import UserSession
 from app.schemas.user import UserRead
-from tests.support import statements
+from tests.support import make_user, statements
 
 
 @pytest.fixture(autouse=True)
 async def user(database: Database) -> AsyncIterator[User]:
     """Ada, who is stored and must be stored unchanged after the test."""
     async with database.session.begin() as session:
-        user = User(email="ada@example.com", hashed_password="x", full_name="Ada")
+        user = make_user("ada@example.com", full_name="Ada")
         session.add(user)
     yield user
     reader = database.read_session
@@ -140,7 +140,7 @@ async def test_each_statement_sees_what_was_committed_before_it(
 
 async def test_reader_does_not_wait_for_a_writer(database: Database) -> None:
     async with database.session() as writer:
-        writer.add(User(email="bob@example.com", hashed_password="x"))
+        writer.add(make_user("bob@example.com"))
         await writer.flush()
         async with asyncio.timeout(5):
             assert await database.read_session.scalars(select(User.email)) == ["ada@example.com"]

@@ -11,8 +11,8 @@ async def test_server_sees_neither_begin_nor_commit(
 ) -> None:
     url = migrated_database_url.set(drivername="postgresql")
     observer = await psycopg.AsyncConnection.connect(url.render_as_string(hide_password=False))
-    async with observer, database.read_session() as reader:
-        pid = await reader.scalar(select(func.pg_backend_pid()))
+    async with observer:
+        pid = await database.read_session.scalar(select(func.pg_backend_pid()))
         seen = await observer.execute(
             "SELECT state, query FROM pg_stat_activity WHERE pid = %s", [pid]
         )

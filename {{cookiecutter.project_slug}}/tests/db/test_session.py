@@ -14,11 +14,7 @@ from app.db import session as module
 from app.db.session import Database
 from app.models.user import User
 from app.models.user_session import UserSession
-from tests.support import TestSettings
-
-
-def make_user(email: str, **values: object) -> User:
-    return User(email=email, hashed_password="x", **values)
+from tests.support import TestSettings, make_user
 
 
 async def test_failed_transaction_stores_nothing(database: Database) -> None:

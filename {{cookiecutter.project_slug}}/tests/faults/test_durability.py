@@ -11,7 +11,12 @@ from sqlalchemy import URL, select
 from app.db.session import Database
 from app.models.user import User
 from tests.service import running_service
-from tests.support import PASSWORD, USERS, client_of, wait_until
+from tests.support import (
+    USERS,
+    client_of,
+    sign_up_body,
+    wait_until,
+)
 
 
 async def test_row_is_visible_to_others_when_the_response_arrives(
@@ -37,7 +42,7 @@ async def test_killed_service_loses_no_acknowledged_write(
             number += 1
             email = f"{name}-{number}@example.com"
             try:
-                response = await client.post(USERS, json={"email": email, "password": PASSWORD})
+                response = await client.post(USERS, json=sign_up_body(email))
             except httpx2.TransportError:
                 return
             # 503: on a busy machine, the password waited too long for its slot.
@@ -68,7 +73,7 @@ async def test_writers_in_several_processes_lose_nothing(
 
     async def write(client: httpx2.AsyncClient) -> None:
         while left:
-            body = {"email": left.pop(), "password": PASSWORD}
+            body = sign_up_body(left.pop())
             response = await client.post(USERS, json=body)
             assert response.status_code in {201, 503}, response.text
             left.extend([body["email"]] if response.status_code == 503 else [])

@@ -12,7 +12,10 @@ import pytest
 from sqlalchemy import URL
 
 from tests.service import Service, free_port, running_service
-from tests.support import PASSWORD, wait_until
+from tests.support import (
+    sign_up_body,
+    wait_until,
+)
 
 pytestmark = [
     pytest.mark.long,
@@ -90,7 +93,7 @@ async def test_rolling_restarts_lose_nothing(migrated_database_url: URL, tmp_pat
                     response = await client.get("/api/v1/users/me")
                     expected = 401
                 else:
-                    account = {"email": f"{number}-{done}@example.com", "password": PASSWORD}
+                    account = sign_up_body(f"{number}-{done}@example.com")
                     response = await client.post("/api/v1/users", json=account)
                     expected = 201
             except httpx2.TransportError as error:

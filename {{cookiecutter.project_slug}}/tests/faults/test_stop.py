@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import URL
 
 from tests.service import Service, running_service
-from tests.support import PASSWORD
+from tests.support import (
+    sign_up_body,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +41,7 @@ def test_becomes_unready_before_it_stops(migrated_database_url: URL, tmp_path: P
 
 def begin_sign_up() -> tuple[bytes, bytes]:
     """Return a sign-up in two parts."""
-    body = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()
+    body = json.dumps(sign_up_body("ada@example.com")).encode()
     head = (
         "POST /api/v1/users HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

@@ -7,11 +7,17 @@ from fastapi.params import Form
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.http.forms import FormBody
-from tests.support import AUTH, PASSWORD, USERS, assert_problem
+from tests.support import (
+    AUTH,
+    PASSWORD,
+    USERS,
+    assert_problem,
+    sign_up_body,
+)
 
 
 async def test_password_never_comes_back(client: httpx2.AsyncClient) -> None:
-    body = {"email": "ada", "password": PASSWORD, "password2": PASSWORD}
+    body = sign_up_body("ada") | {"password2": PASSWORD}
     response = await client.post(USERS, json=body)
     assert_problem(response, 422, "validation-error")
     assert PASSWORD not in response.text

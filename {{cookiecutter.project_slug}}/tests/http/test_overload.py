@@ -12,7 +12,13 @@ from starlette.types import Message
 
 from app.dependencies.get_db import ReadSessionDep
 from app.dependencies.resources import Resources
-from tests.support import ME, PASSWORD, USERS, assert_problem, set_limits
+from tests.support import (
+    ME,
+    USERS,
+    assert_problem,
+    set_limits,
+    sign_up_body,
+)
 
 ORIGIN = "https://app.example.com"
 OpenStream = Callable[[], Awaitable[asyncio.Task[None]]]
@@ -160,6 +166,6 @@ async def test_streams_hold_neither_slot_nor_connection(
     pool = resources.database.engine.sync_engine.pool
     assert isinstance(pool, QueuePool)
     assert pool.checkedout() == 0
-    response = await client.post(USERS, json={"email": "ada@example.com", "password": PASSWORD})
+    response = await client.post(USERS, json=sign_up_body("ada@example.com"))
     assert response.status_code == 201
     assert not any(stream.done() for stream in streams)

@@ -15,9 +15,16 @@ from app.core.config import ROOT
 from app.core.event_loop import run
 from app.db.engine import make_engine
 from app.db.session import Database
-from app.models import User, UserSession
+from app.models.user import User
+from app.models.user_session import UserSession
 from tests.service import Service, running_service
-from tests.support import AUTH, PASSWORD, USERS, assert_problem
+from tests.support import (
+    AUTH,
+    PASSWORD,
+    USERS,
+    assert_problem,
+    sign_up_body,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +60,7 @@ def client_address(service: Service, url: URL, forwarded: str) -> str | None:
     """Return where a session comes from that is opened with this X-Forwarded-For."""
     email = f"{uuid4()}@example.com"
     with httpx2.Client(base_url=service.address, headers={"X-Forwarded-For": forwarded}) as client:
-        client.post(USERS, json={"email": email, "password": PASSWORD})
+        client.post(USERS, json=sign_up_body(email))
         client.post(f"{AUTH}/token", data={"username": email, "password": PASSWORD})
 
     async def read() -> str | None:

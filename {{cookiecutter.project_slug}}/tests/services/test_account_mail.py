@@ -8,9 +8,9 @@ from sqlalchemy import text
 from app.db.engine import make_engine
 from app.db.session import Database
 from app.dependencies.resources import Resources
-from app.models.user import User
 from app.services.account_mail import AccountMailer, Outbox
 from tests.mailbox import Mailbox
+from tests.support import make_user
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ async def account_mailer(resources: Resources, database: Database) -> AccountMai
             "verified": {"is_verified": True},
             "inactive": {"is_active": False},
         }.items():
-            session.add(User(email=f"{name}@example.com", hashed_password="x", **values))
+            session.add(make_user(f"{name}@example.com", **values))
     return AccountMailer(
         resources.settings, resources.database, resources.rate_limits, resources.mailer
     )

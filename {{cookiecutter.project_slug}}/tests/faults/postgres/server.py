@@ -15,7 +15,15 @@ from sqlalchemy import make_url
 
 from app.core.config import Settings
 from app.db.local_postgres import Cluster
-from tests.support import AUTH, ME, PASSWORD, USERS, UserClient, assert_problem
+from tests.support import (
+    AUTH,
+    ME,
+    PASSWORD,
+    USERS,
+    UserClient,
+    assert_problem,
+    sign_up_body,
+)
 
 # How soon clients learn that the service is unavailable. Logins and sign-ups may have to wait for
 # a slot of the password hasher too. With other tests running, the machine isn't this service's
@@ -98,7 +106,7 @@ async def assert_unavailable(
 async def assert_everything_unavailable(client: UserClient) -> None:
     """Send more requests than there are connections, logins and sign-ups among them."""
     form = {"username": client.email, "password": PASSWORD}
-    account = {"email": "bob@example.com", "password": PASSWORD}
+    account = sign_up_body("bob@example.com")
     logins = (client.post(f"{AUTH}/token", data=form) for _ in range(5))
     sign_ups = (client.post(USERS, json=account) for _ in range(5))
     await asyncio.gather(

@@ -76,6 +76,6 @@ async def test_writes_find_the_new_primary(server: Server, standby: URL) -> None
             await write("lost@example.com")
         assert "25006" in str(caught.value.reason)
         await write("after@example.com")
-        async with database.read_session() as reader:
+        async with database.session() as reader:
             assert (await reader.scalars(select(User.email))).all() == ["after@example.com"]
     await database.engine.dispose()

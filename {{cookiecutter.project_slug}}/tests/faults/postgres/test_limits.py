@@ -16,7 +16,14 @@ from tests.faults.postgres.server import (
     assert_unavailable,
     assert_works,
 )
-from tests.support import ME, PASSWORD, USERS, UserClient, assert_problem
+from tests.support import (
+    ME,
+    PASSWORD,
+    USERS,
+    UserClient,
+    assert_problem,
+    sign_up_body,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +64,7 @@ async def test_server_without_free_connections_gives_503(
 
 
 async def test_failed_commit_gives_500_and_stores_nothing(ada: UserClient, server: Server) -> None:
-    account = {"email": "bob@example.com", "password": PASSWORD}
+    account = sign_up_body("bob@example.com")
     async with await server.connect() as administrator:
         # Accepts the row, and rejects the commit.
         await administrator.execute(

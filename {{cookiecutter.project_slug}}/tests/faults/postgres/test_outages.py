@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from app.db.engine import PING_AFTER_SECONDS
 from app.db.session import Database
 from app.dependencies.get_db import SessionDep
-from app.models import User
+from app.models.user import User
 from tests.faults.postgres.server import (
     POOL_SIZE,
     PRODUCTION_POOL,
@@ -18,7 +18,16 @@ from tests.faults.postgres.server import (
     assert_unavailable,
     assert_works,
 )
-from tests.support import AUTH, ME, PASSWORD, USERS, UserClient, assert_problem, client_of
+from tests.support import (
+    AUTH,
+    ME,
+    PASSWORD,
+    USERS,
+    UserClient,
+    assert_problem,
+    client_of,
+    sign_up_body,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +44,7 @@ async def test_stopped_server_gives_503_until_it_is_back(ada: UserClient, server
         assert (await ada.get("/livez")).status_code == 200
         await assert_unavailable(ada.get("/readyz"))
         form = {"username": ada.email, "password": PASSWORD}
-        account = {"email": "bob@example.com", "password": PASSWORD}
+        account = sign_up_body("bob@example.com")
         await assert_unavailable(ada.post(f"{AUTH}/token", data=form))
         await assert_unavailable(ada.post(USERS, json=account))
         await asyncio.gather(*(assert_unavailable(ada.get(ME)) for _ in range(8)))
@@ -62,11 +71,11 @@ async def test_connection_lost_unnoticed_costs_one_503_and_repeats_no_write(
     outcomes = {}
     for number in range(5):
         email = f"user{number}@example.com"
-        response = await ada.post(USERS, json={"email": email, "password": PASSWORD})
+        response = await ada.post(USERS, json=sign_up_body(email))
         outcomes[email] = response.status_code
     assert list(outcomes.values()).count(503) <= 1
     assert set(outcomes.values()) <= {201, 503}
-    async with database.read_session() as session:
+    async with database.session() as session:
         stored = set(await session.scalars(select(User.email)))
     assert stored - {ada.email} == {email for email, status in outcomes.items() if status == 201}
 
