@@ -17,7 +17,8 @@ from uuid_utils.compat import uuid7
 from app.core.config import get_settings
 from app.core.security import encode_access_token
 from app.db.session import database_url
-from app.models import User, UserSession
+from app.models.user import User
+from app.models.user_session import UserSession
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 -- of users that exist in a benchmark only
 TOKENS = 256

@@ -15,9 +15,9 @@ DATABASE_TIMEOUT_SECONDS = 1
 @cache
 def head_revision() -> str | None:
     """Return the newest revision in alembic/versions: the one that this code was written for."""
-    # Imported late: it takes a tenth of a second, and the service needs it only here.
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
+    # It takes a tenth of a second to import, and the service needs it only here.
+    from alembic.config import Config  # noqa: PLC0415 -- see above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- see above
 
     return ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head()
 

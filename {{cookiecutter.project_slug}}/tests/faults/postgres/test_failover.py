@@ -15,7 +15,7 @@ from app.core.exceptions import UnavailableError
 from app.db.engine import make_engine
 from app.db.local_postgres import local_postgres
 from app.db.session import Database
-from app.models import User
+from app.models.user import User
 from tests.faults.postgres.server import Server, assert_unavailable, assert_works
 from tests.support import ME, UserClient, alembic
 
