@@ -37,11 +37,11 @@ def test_good_file_has_no_mistakes(env_file: Path, line: str) -> None:
     ("line", "mistake"),
     [
         ("DATABSE_URL=x", "DATABSE_URL is not a setting; did you mean DATABASE_URL?"),
-        ("export smtp_user=x", "SMTP_USER is not a setting; did you mean SMTP_USERNAME?"),
+        ("export cors_origin=x", "CORS_ORIGIN is not a setting; did you mean CORS_ORIGINS?"),
         ("SECRET_KEY=y", "sets SECRET_KEY again; the last value counts"),
-        ("SMTP_USERNAME='me", "is not NAME=value, or a quote isn't closed"),
+        ("FIRST_SUPERUSER_PASSWORD='me", "is not NAME=value, or a quote isn't closed"),
         ("what is this", "is not NAME=value, or a quote isn't closed"),
-        ("EMAIL_FROM=a${B}@c.de", "replaces ${...} in EMAIL_FROM by another variable"),
+        ("DATABASE_URL=${X}", "replaces ${...} in DATABASE_URL by another variable"),
     ],
 )
 def test_mistake_is_found(env_file: Path, line: str, mistake: str) -> None:
@@ -62,7 +62,7 @@ def test_mistake_is_reported_with_the_setting_that_it_leaves_out(env_file: Path)
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
 def test_other_encoding_is_reported(env_file: Path, encoding: str) -> None:
-    env_file.write_bytes(f"{GOOD}SMTP_USERNAME=Zoë\n".encode(encoding))
+    env_file.write_bytes(f"{GOOD}FIRST_SUPERUSER_PASSWORD=Zoë\n".encode(encoding))
     with pytest.raises(SettingsError, match=r"\.env: is not in UTF-8"):
         load_settings()
 
@@ -78,6 +78,7 @@ def test_unreadable_file_is_reported(env_file: Path, monkeypatch: pytest.MonkeyP
     if os.name == "posix" and os.getuid() != 0:
         env_file.chmod(0)
     else:  # an administrator can read every file
+
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
