@@ -6,6 +6,7 @@ from fastapi import Depends
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.exceptions import ForbiddenError, UnauthorizedError
+from app.core.security_events import log_security_event
 from app.dependencies.get_db import ReadSessionDep
 from app.dependencies.resources import ResourcesDep
 from app.models.user import User
@@ -38,6 +39,7 @@ CurrentUser = Annotated[User, Depends(get_current_user)]
 
 async def get_current_superuser(user: CurrentUser) -> User:
     if not user.is_superuser:
+        log_security_event("access-denied", account_id=user.id)
         raise ForbiddenError
     return user
 

@@ -79,10 +79,10 @@ def test_unreadable_file_is_reported(env_file: Path, monkeypatch: pytest.MonkeyP
         env_file.chmod(0)
     else:  # an administrator can read every file
 
-        def refuse(*_: object, **__: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "open", refuse)
-        monkeypatch.setattr("builtins.open", refuse)
+        monkeypatch.setattr(Path, "open", fail)
+        monkeypatch.setattr("builtins.open", fail)
     with pytest.raises(SettingsError, match=r"\.env: can't be read \(Permission denied\)"):
         load_settings()
