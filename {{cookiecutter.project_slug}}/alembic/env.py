@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, text
 
 from app import models  # noqa: F401 -- registers the tables on Base.metadata
 from app.core.config import get_settings
+from app.core.logging import configure_logging
 from app.db.base import Base, UTCDateTime
 from app.db.engine import make_migration_engine
 from app.db.session import database_url
@@ -84,7 +85,9 @@ def print_sql(url: URL) -> None:
 if (connection := context.config.attributes.get("connection")) is not None:
     run_locked(connection)
 else:
-    with database_url(get_settings()) as url:
+    settings = get_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    with database_url(settings) as url:
         if context.is_offline_mode():
             print_sql(url)
         else:
