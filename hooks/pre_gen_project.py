@@ -263,7 +263,8 @@ def email_reasons(email: str) -> Iterable[str]:
     if not EMAIL_LOCAL.fullmatch(local):
         yield (
             "has unsupported characters before the @; "
-            "use letters a to z, digits and _ % + ' - with single dots between them"
+            "use letters a to z, digits and _ % + ' - with single dots between them, and no ' "
+            "at the beginning"
         )
     if not EMAIL_DOMAIN.fullmatch(domain):
         yield "has no valid domain after the @"

@@ -107,6 +107,15 @@ def test_packages_that_land_elsewhere_are_noticed(
     service.resume(result.stdout)
 
 
+def test_generation_without_hooks_is_noticed(service: Service) -> None:
+    (service.root / "requirements-dev.postgresql.txt").touch()
+
+    result = service.set_up()
+
+    assert result.returncode == 1
+    assert "cookiecutter has left out its hooks (--accept-hooks=no)" in result.stdout
+
+
 def test_packages_that_are_gone_are_installed_again(service: Service) -> None:
     assert service.set_up().returncode == 0
     (package,) = service.root.glob(".venv/**/toybox-1.0.dist-info")

@@ -44,6 +44,8 @@ PYTHON = PROGRAMS / ("python.exe" if WINDOWS else "python")
 STAMP = VENV / "setup-stamp"  # empty until all packages are installed
 VAR = ROOT / "var"  # ignored by git
 LOG = VAR / "setup.log"
+# The template's hook removes or renames it, whatever the answers.
+LEFT_BY_TEMPLATE = ROOT / "requirements-dev.postgresql.txt"
 
 SECONDS_TO_START = 30
 SECONDS_TO_STOP = 10
@@ -92,6 +94,11 @@ class SetupError(Exception):
 
 
 def write_env() -> bool:
+    if LEFT_BY_TEMPLATE.exists():
+        raise SetupError(
+            f"{LEFT_BY_TEMPLATE.name} shouldn't be here. cookiecutter has left out its hooks "
+            "(--accept-hooks=no), so files of all answers are there. Generate the service again."
+        )
     VAR.mkdir(exist_ok=True)
     LOG.unlink(missing_ok=True)
     if ENV_FILE.exists():

@@ -25,8 +25,8 @@ from app.core.setting_types import (
     Days,
     FrontEndURL,
     Host,
-    Networks,
     Origins,
+    Proxies,
     RedisURL,
     Seconds,
     any_case,
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
 
     rate_limit_enabled: bool = True
     redis_url: RedisURL | None = None
-    trusted_proxies: Networks = []
+    trusted_proxies: Proxies = []
 
     docs_enabled: bool = True
     cors_origins: Origins = []

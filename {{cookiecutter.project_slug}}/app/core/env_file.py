@@ -34,6 +34,6 @@ def find_mistakes(path: Path, names: Collection[str]) -> list[str]:
         elif name in seen:
             problems.append(f"{place}: sets {name} again; the last value counts")
         elif "${" in (binding.value or ""):
-            problems.append(f"{place}: replaces ${{...}} in {name} by another variable")
+            problems.append(f"{place}: {name} refers to another variable, whose value is inserted")
         seen.add(name)
     return problems

@@ -14,7 +14,6 @@ from pydantic import (
     EmailStr,
     Field,
     HttpUrl,
-    IPvAnyNetwork,
     SecretStr,
     ValidationError,
 )
@@ -103,13 +102,13 @@ def _parse_front_end(value: Any) -> Any:
     return url
 
 
-def _parse_network(text: str) -> str:
+def _parse_proxy(text: str) -> str:
+    if text.lower() == "unix":
+        return "unix"
     try:
         return str(ip_network(text.removeprefix("[").removesuffix("]"), strict=False))
     except ValueError:
-        raise ValueError(
-            "must be an IP address or a network such as 10.0.0.0/8, without a port or a name"
-        ) from None
+        raise ValueError("must list addresses or networks, such as 10.0.0.0/8, or unix") from None
 
 
 def _bare_address(value: Any) -> Any:
@@ -155,5 +154,5 @@ Host = Annotated[str, AfterValidator(_check_host)]
 RedisURL = Annotated[SecretStr, AfterValidator(_validate_redis_url)]
 Address = Annotated[EmailStr, BeforeValidator(_bare_address)]
 Origins = Annotated[list[str], NoDecode, _listed(_parse_origin)]
-Networks = Annotated[list[IPvAnyNetwork], NoDecode, _listed(_parse_network)]
+Proxies = Annotated[list[str], NoDecode, _listed(_parse_proxy)]
 FrontEndURL = Annotated[HttpUrl, BeforeValidator(_parse_front_end)]

@@ -41,7 +41,7 @@ def test_good_file_has_no_mistakes(env_file: Path, line: str) -> None:
         ("SECRET_KEY=y", "sets SECRET_KEY again; the last value counts"),
         ("FIRST_SUPERUSER_PASSWORD='me", "is not NAME=value, or a quote isn't closed"),
         ("what is this", "is not NAME=value, or a quote isn't closed"),
-        ("DATABASE_URL=${X}", "replaces ${...} in DATABASE_URL by another variable"),
+        ("DATABASE_URL=${X}", "DATABASE_URL refers to another variable, whose value is inserted"),
     ],
 )
 def test_mistake_is_found(env_file: Path, line: str, mistake: str) -> None:

@@ -54,6 +54,7 @@ NETWORKS = ["10.0.0.0/8", "::1/128"]
         ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", NETWORKS),
         ("TRUSTED_PROXIES", "10.1.2.3/8 [::1]", NETWORKS),
         ("TRUSTED_PROXIES", "[::1]", ["::1/128"]),
+        ("TRUSTED_PROXIES", "::1 Unix", ["::1/128", "unix"]),
         ("TRUSTED_PROXIES", json.dumps(NETWORKS), NETWORKS),
         ("SECRET_KEY", f"{KEY}\n", KEY),
         ("DATABASE_URL", " \n", None),
@@ -64,6 +65,7 @@ def test_clear_value_is_accepted(name: str, given: str, used: object) -> None:
     assert plain(getattr(settings, name.lower())) == used
 
 
+PROXY = "must list addresses or networks, such as 10.0.0.0/8, or unix"
 ORIGIN = "such as https://app.example.com"
 
 
@@ -87,9 +89,9 @@ ORIGIN = "such as https://app.example.com"
         ("CORS_ORIGINS", "https://hidden.example/app", f"must be an origin {ORIGIN}, without"),
         ("CORS_ORIGINS", "https://hidden:x@a.example", "must not contain a user name or password"),
         ("CORS_ORIGINS", "https://", "is not a valid web address"),
-        ("TRUSTED_PROXIES", "*", "must be an IP address or a network such as 10.0.0.0/8"),
-        ("TRUSTED_PROXIES", "10.0.0.1:80", "must be an IP address or a network such as"),
-        ("TRUSTED_PROXIES", "::1, hidden", "item 2 must be an IP address or a network"),
+        ("TRUSTED_PROXIES", "*", PROXY),
+        ("TRUSTED_PROXIES", "10.0.0.1:80", PROXY),
+        ("TRUSTED_PROXIES", "::1, hidden", f"item 2 {PROXY}"),
         ("SECRET_KEY", '"hidden"', "is in quotes, which `docker run --env-file`"),
         ("SECRET_KEY", "hidden\udce9", "is not valid UTF-8"),
     ],
