@@ -141,7 +141,7 @@ def test_commands_in_comments_and_messages_exist(bake: Bake, database: str) -> N
             text = path.read_text(encoding="utf-8")
             for task in re.findall(r"`(?:\.venv/bin/)?poe ([a-z-]+)[^`]*`", text):
                 assert task in tasks, f"{path}: poe {task}"
-            for module, argument in re.findall(r"`python -m (app[\w.]*) ?([a-z-]*)", text):
+            for module, argument in re.findall(r"`python -m (app[\w.]*) ?([a-z][a-z-]*)?", text):
                 place = project / module.replace(".", "/")
                 assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), path
                 assert not argument or f'"{argument}"' in manage, f"{path}: {argument}"

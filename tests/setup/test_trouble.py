@@ -113,7 +113,7 @@ def test_generation_without_hooks_is_noticed(service: Service) -> None:
     result = service.set_up()
 
     assert result.returncode == 1
-    assert "cookiecutter has left out its hooks (--accept-hooks=no)" in result.stdout
+    assert "The template's hooks have not run (--accept-hooks=no)" in result.stdout
 
 
 def test_packages_that_are_gone_are_installed_again(service: Service) -> None:

@@ -96,7 +96,7 @@ class SetupError(Exception):
 def write_env() -> bool:
     if LEFT_BY_TEMPLATE.exists():
         raise SetupError(
-            f"{LEFT_BY_TEMPLATE.name} shouldn't be here. cookiecutter has left out its hooks "
+            f"{LEFT_BY_TEMPLATE.name} shouldn't be here. The template's hooks have not run "
             "(--accept-hooks=no), so files of all answers are there. Generate the service again."
         )
     VAR.mkdir(exist_ok=True)
