@@ -137,7 +137,9 @@ def make_first_commit(project: str) -> str | None:
     except subprocess.CalledProcessError as error:
         if "tell me who you are" in error.stderr:
             return "git doesn't know you; set user.name and user.email, then run `git commit`"
-        return f"git says: {error.stderr.strip().rpartition(chr(10))[2]}"
+        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
+        causes = [line for line in lines if line.startswith(("fatal:", "error:"))]
+        return f"git says: {(causes or lines)[-1]}"
     return reason
 
 

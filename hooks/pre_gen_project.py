@@ -76,7 +76,7 @@ DEFAULT_SLUG = "cookiecutter.__derived_slug"
 # markers can't be written in one piece.
 MARKERS = (EXPRESSION, BLOCK, COMMENT) = ("{" + "{", "# {" + "%", "# {" + "#")
 
-EMAIL_LOCAL = re.compile(r"[A-Za-z0-9_%+'-]+(?:\.[A-Za-z0-9_%+'-]+)*")
+EMAIL_LOCAL = re.compile(r"(?!')[A-Za-z0-9_%+'-]+(?:\.[A-Za-z0-9_%+'-]+)*")
 # At least two labels, and the last one ends in a letter.
 EMAIL_DOMAIN = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+(?:[A-Za-z0-9][A-Za-z0-9-]{0,61})?[A-Za-z]"
@@ -264,7 +264,8 @@ def email_reasons(email: str) -> Iterable[str]:
     if not EMAIL_LOCAL.fullmatch(local):
         yield (
             "has unsupported characters before the @; "
-            "use letters a to z, digits and _ % + ' - with single dots between them"
+            "use letters a to z, digits and _ % + ' - with single dots between them, and no ' "
+            "at the beginning"
         )
     if not EMAIL_DOMAIN.fullmatch(domain):
         yield "has no valid domain after the @"

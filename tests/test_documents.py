@@ -129,6 +129,28 @@ def test_paths_and_tasks_in_documents_exist(bake: Bake, database: str) -> None:
             assert task in tasks, f"{document.name}: poe {task}"
 
 
+@pytest.mark.parametrize("database", DATABASES)
+def test_commands_in_comments_and_messages_exist(bake: Bake, database: str) -> None:
+    """Sources, settings and tools name commands too."""
+    project = bake({"database": database})
+    tasks = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["tool"]["poe"]["tasks"]
+    manage = (project / "app/manage.py").read_text("utf-8")
+    found = 0
+    for path in sorted(project.rglob("*")):
+        if path.suffix in {".py", ".env", ".ini", ".toml", ".mako", ".txt", ".html"}:
+            text = path.read_text(encoding="utf-8")
+            for task in re.findall(r"`(?:\.venv/bin/)?poe ([a-z-]+)[^`]*`", text):
+                assert task in tasks, f"{path}: poe {task}"
+            for module, argument in re.findall(r"`python -m (app[\w.]*) ?([a-z][a-z-]*)?", text):
+                place = project / module.replace(".", "/")
+                assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), path
+                assert not argument or f'"{argument}"' in manage, f"{path}: {argument}"
+                found += 1
+            for script in re.findall(r"\b(?:python3 )?((?:scripts|app|tests)/\w+\.py)\b", text):
+                assert (project / script).exists(), f"{path}: {script}"
+    assert found > 10
+
+
 def commands_of(project: Path) -> list[str]:
     """List each command of the documents that tests run as it stands."""
     found = []

@@ -21,7 +21,7 @@ DOCUMENTS = ["README.md", "DEVELOPERS.md", "CONTRIBUTING.md", "SECURITY.md", "CH
 # Made by a set-up, a generation or `dev.py try`.
 MADE_LATER = {".cruft.json", ".env", ".venv", "INCOMPLETE.txt", "tmp"}
 # Programs of others, or files in examples.
-FOREIGN = {"file:///….git", "../x", "json.py"}
+FOREIGN = {"file:///….git", "../x", "json.py", "uv.toml"}
 
 
 @cache

@@ -141,6 +141,7 @@ ACCEPTED_EMAILS = [
     "a" * 64 + "@example.com",
 ]
 REJECTED_EMAILS = {
+    "'a@example.com": "unsupported characters before the @",  # begins a quoted value in .env
     "": "no @",
     "jane": "no @",
     "@example.com": "before the @",

@@ -28,6 +28,10 @@ def script(service: Service) -> ModuleType:
         ("", "Unknown."),
         ("one\ntwo\n\nthree\nfour\n", "Unknown.\n    two\n    three\n    four"),
         ("error: Failed to fetch: `x`\n  Caused by: y\n", "The package index can't be reached"),
+        (
+            "error: No solution found\nhint: `x` was filtered by `exclude-newer` to only include",
+            "uv hides locked packages, because of `exclude-newer` in uv.toml or UV_EXCLUDE_NEWER.",
+        ),
         ("python: No module named venv", "This Python can't make virtual environments."),
         ("OSError: [Errno 28] No space left on device: '/x'", "The disk is full."),
         ("  \u00d7 Failed\n  \u2570\u2500\u25b6 Hash mismatch for `x==1`", "A package differs"),

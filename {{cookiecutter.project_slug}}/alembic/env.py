@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import models  # noqa: F401 -- registers the tables on Base.metadata
 from app.core.config import get_settings
 from app.core.event_loop import run
+from app.core.logging import configure_logging
 from app.db.autogenerate import reject_empty_revision, render_item
 from app.db.base import Base
 from app.db.engine import make_migration_engine
@@ -75,7 +76,9 @@ def print_sql(url: URL) -> None:
 if (connection := context.config.attributes.get("connection")) is not None:
     run_migrations(connection)
 else:
-    with exit_on_db_error(), database_url(get_settings()) as url:
+    settings = get_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    with exit_on_db_error(), database_url(settings) as url:
         if context.is_offline_mode():
             print_sql(url)
         else:

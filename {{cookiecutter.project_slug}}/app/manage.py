@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import io
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -104,13 +105,28 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _ask_password() -> SecretStr:
+    try:
+        password = _read_password()
+        password.encode()
+    except UnicodeError:
+        raise InvalidInputError("is not valid UTF-8", field="password") from None
+    if not password:
+        raise InvalidInputError(
+            "is needed: type it on a terminal, or write it to standard input", field="password"
+        )
+    return SecretStr(password)
+
+
+def _read_password() -> str:
     """Read a password from the terminal without showing it, or from a line of standard input."""
+    if sys.stdin is None:  # closed
+        return ""
     if not sys.stdin.isatty():
-        return SecretStr(sys.stdin.readline().rstrip("\r\n"))
+        return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("New password: ")
     if getpass.getpass("Once more: ") != password:
         raise InvalidInputError("differs from the first one", field="password")
-    return SecretStr(password)
+    return password
 
 
 def _run(options: argparse.Namespace) -> str:
@@ -150,8 +166,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, text in problems.items():
             sys.stderr.write(f"{name}: {text}\n" if name else f"{text}\n")
         return 1
-    sys.stdout.write(f"{message}\n")
+    _print(message)
     return 0
+
+
+def _print(message: str) -> None:
+    """Write the outcome. The command has succeeded, even if nobody can read that any more."""
+    try:
+        sys.stdout.write(f"{message}\n")
+        sys.stdout.flush()
+    except OSError:
+        # Python would try again at its exit, and fail with a traceback.
+        sys.stdout = io.StringIO()
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ PYTHON = PROGRAMS / ("python.exe" if WINDOWS else "python")
 STAMP = VENV / "setup-stamp"  # empty until all packages are installed
 VAR = ROOT / "var"  # ignored by git
 LOG = VAR / "setup.log"
+# The template's hook removes or renames it, whatever the answers.
+LEFT_BY_TEMPLATE = ROOT / "requirements-dev.postgresql.txt"
 
 SECONDS_TO_START = 30
 SECONDS_TO_STOP = 10
@@ -54,6 +56,9 @@ CAUSES = {
     r"no module named '?(ensurepip|venv)\b": (
         "This Python can't make virtual environments. Install uv or, on Debian and Ubuntu, the "
         "package python3-venv."
+    ),
+    "filtered by `exclude-newer`": (
+        "uv hides locked packages, because of `exclude-newer` in uv.toml or UV_EXCLUDE_NEWER."
     ),
     r"hash mismatch|do not match the hashes": "A package differs from the locked one.",
     r"failed to (fetch|download)|no matching distribution|no solution found": (
@@ -71,6 +76,16 @@ INSTALLER_VARIABLES = re.compile(
 )
 
 
+# Does the rest in one Python: each start would import SQLAlchemy and the service again.
+PREPARE = """
+import runpy, sys
+for command in ("alembic upgrade head", "app.db.init_db", "app"):
+    print("$ python -m", command, flush=True)
+    module, *sys.argv[1:] = command.split()
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
 class SetupError(Exception):
     """A step failed; the message says why."""
 
@@ -79,6 +94,11 @@ class SetupError(Exception):
 
 
 def write_env() -> bool:
+    if LEFT_BY_TEMPLATE.exists():
+        raise SetupError(
+            f"{LEFT_BY_TEMPLATE.name} shouldn't be here. The template's hooks have not run "
+            "(--accept-hooks=no), so files of all answers are there. Generate the service again."
+        )
     VAR.mkdir(exist_ok=True)
     LOG.unlink(missing_ok=True)
     if ENV_FILE.exists():
@@ -121,7 +141,7 @@ def make_venv() -> bool:
 def install_packages() -> bool:
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in REQUIREMENTS)).hexdigest()
     stamp = digest.encode() + b" " + os.fsencode(VENV)
-    if STAMP.exists() and STAMP.read_bytes() == stamp:
+    if STAMP.exists() and STAMP.read_bytes() == stamp and not missing_packages():
         return False
     STAMP.write_bytes(b"")
     files = [word for path in REQUIREMENTS for word in ("-r", path)]
@@ -133,24 +153,44 @@ def install_packages() -> bool:
         # that is needed with an extra, such as coverage[toml].
         options = ["--no-deps", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
         run(PYTHON, "-m", "pip", "install", *options, "--require-hashes", *files)
+    if missing := missing_packages():
+        raise SetupError(
+            f"{missing[0]} is not in {VENV}. Does a configuration file of {'uv' if UV else 'pip'} "
+            "set `target`, `prefix` or `root`? Remove that line."
+        )
     STAMP.write_bytes(stamp)
     return True
 
 
-def start_service() -> bool:
+def missing_packages() -> list[str]:
+    """List the packages for every system that are in the requirements and not in .venv."""
+    text = "\n".join(path.read_text("utf-8") for path in REQUIREMENTS)
+    wanted = {canonical(name) for name in re.findall(r"(?m)^([\w.-]+)==\S+ (?:--hash|\\$)", text)}
+    folders = [*VENV.glob("lib*/python*/site-packages"), *VENV.glob("Lib/site-packages")]
+    paths = [path for folder in folders for path in folder.glob("*.dist-info")]
+    return sorted(wanted - {canonical(path.name.partition("-")[0]) for path in paths})
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def prepare() -> bool:
+    """Migrate the database, create the first superuser, and start the service until it is ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # SHUTDOWN_DELAY is for load balancers, and there is none.
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "SHUTDOWN_DELAY": "0"}
     deadline = time.monotonic() + SECONDS_TO_START
-    with started(PYTHON, "-m", "app", **settings) as (process, output):
+    with started(PYTHON, "-c", PREPARE, **settings) as (process, output):
         while (answer := get(f"http://127.0.0.1:{port}/readyz")) != "200":
             if process.poll() is not None:
-                raise SetupError(explain(output, "The service stopped."))
+                commands = re.findall(r"(?m)^\$ (.+)", read(output))
+                raise SetupError(explain(output, f"`{[PYTHON, *commands][-1]}` failed."))
             if time.monotonic() > deadline:
                 raise SetupError(explain(output, f"GET /readyz: {answer}"))
-            time.sleep(0.05)
+            time.sleep(0.03)
     return True
 
 
@@ -168,9 +208,7 @@ STEPS = {
     "Writing .env": write_env,
     "Creating .venv": make_venv,
     f"Installing packages with {'uv' if UV else 'pip'}": install_packages,
-    "Migrating the database": lambda: run(PYTHON, "-m", "alembic", "upgrade", "head"),
-    "Creating the first superuser": lambda: run(PYTHON, "-m", "app.db.init_db"),
-    "Starting the service once": start_service,
+    "Preparing the database and starting the service": prepare,
 }
 
 

@@ -1,6 +1,7 @@
 """`python -m app.manage`, on the database of the tests."""
 
 import io
+import sys
 from typing import Any
 
 import pytest
@@ -101,6 +102,48 @@ async def test_unreachable_database_is_one_line_with_the_cause(
     (line,) = str(caught.value).splitlines()
     assert "Connection refused" in line
     assert "secret-password" not in line
+
+
+class Undecodable(io.StringIO):
+    def readline(self, _size: int = -1, /) -> str:  # type: ignore[override]  # typeshed has bytes
+        raise UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "message"),
+    [
+        (None, "password: is needed: type it on a terminal, or write it to standard input\n"),
+        (io.StringIO(""), "password: is needed: type it on a terminal, or write it to standard"),
+        (io.StringIO("caf\udce9 caf\udce9 12\n"), "password: is not valid UTF-8\n"),
+        (Undecodable(), "password: is not valid UTF-8\n"),
+    ],
+    ids=["closed", "empty", "surrogate", "undecodable"],
+)
+async def test_unreadable_password_is_explained(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stdin: Any,
+    message: str,
+) -> None:
+    monkeypatch.setattr(manage, "get_settings", lambda: settings)
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert await run_in_threadpool(manage.main, ["create-superuser", "x@example.com"]) == 1
+    assert capsys.readouterr().err.startswith(message)
+
+
+async def test_closed_pipe_does_not_undo_success(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    assert await run("clean-up") == 0
+    assert not isinstance(sys.stdout, Closed)
+
+
+def test_exhausted_pool_is_explained() -> None:
+    assert "Try again" in manage.explain(PoolTimeoutError())[""]
 
 
 async def test_clean_up_reports_what_it_deleted(

@@ -7,20 +7,31 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
-    EmailStr,
     Field,
     HttpUrl,
-    IPvAnyNetwork,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.database_url import normalize_database_url
+from app.core.env_file import find_mistakes
 from app.core.limits import POOL_TIMEOUT_SECONDS
+from app.core.setting_types import (
+    Address,
+    Days,
+    FrontEndURL,
+    Host,
+    Origins,
+    Proxies,
+    RedisURL,
+    Seconds,
+    any_case,
+    check_text,
+)
 from app.core.validation import describe_error
 
 PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
@@ -35,6 +46,15 @@ VAR = ROOT / "var"
 MIN_SECRET_LENGTH = 32
 # Words in the placeholders that documentation and other templates use for secrets.
 _PLACEHOLDERS = ("change", "secret", "example", "default", "placeholder", "password", "insecure")
+
+
+# Instead of pydantic's messages, which are about parsers.
+_MESSAGES = {
+    "bool_parsing": "must be true or false",
+    "float_parsing": "must be a number, without a unit",
+    "int_parsing": "must be a whole number, without a unit",
+    "missing": "is missing or empty",
+}
 
 
 class Environment(StrEnum):
@@ -52,23 +72,7 @@ def _normalize_database_url(url: SecretStr) -> SecretStr:
     return SecretStr(normalize_database_url(url.get_secret_value(), ROOT))
 
 
-def _validate_redis_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("redis://", "rediss://", "valkey://", "valkeys://")):
-        raise ValueError("must start with redis://, rediss://, valkey:// or valkeys://")
-    return url
-
-
-def _bare_address(address: Any) -> Any:
-    # EmailStr accepts `Shop <shop@example.com>` too, and would drop the name.
-    if "<" in str(address):
-        raise ValueError("must be an address alone, without a name")
-    return address
-
-
 DatabaseURL = Annotated[SecretStr, AfterValidator(_normalize_database_url)]
-RedisURL = Annotated[SecretStr, AfterValidator(_validate_redis_url)]
-Address = Annotated[EmailStr, BeforeValidator(_bare_address)]
-Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
 
 
 class Settings(BaseSettings):
@@ -84,56 +88,71 @@ class Settings(BaseSettings):
     )
 
     # Production by default: a forgotten variable must not enable what only development allows.
-    environment: Environment = Environment.PRODUCTION
+    environment: Annotated[
+        Environment, any_case(dev="development", stage="staging", prod="production")
+    ] = Environment.PRODUCTION
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     web_concurrency: int = Field(default=1, ge=1)
 
     database_url: DatabaseURL | None = None
     database_pool_size: int = Field(default=15, ge=1)
-    database_pool_timeout: float = Field(default=POOL_TIMEOUT_SECONDS, gt=0)
-    database_statement_timeout: float = Field(default=10, gt=0)
+    database_pool_timeout: Seconds = Field(default=POOL_TIMEOUT_SECONDS, gt=0)
+    database_statement_timeout: Seconds = Field(default=10, gt=0)
 
     secret_key: SecretStr
     allow_signup: bool = True
     password_min_length: int = Field(default=12, ge=1, le=128)
     password_reject_common: bool = True
-    access_token_minutes: int = Field(default=15, ge=1)
-    refresh_token_days: int = Field(default=30, ge=1)
-    session_days: int = Field(default=90, ge=1)
+    access_token_minutes: int = Field(default=15, ge=1, le=1440)
+    refresh_token_days: Days = 30
+    session_days: Days = 90
     first_superuser_email: Address | None = None
     first_superuser_password: SecretStr | None = None
 
     rate_limit_enabled: bool = True
     redis_url: RedisURL | None = None
-    trusted_proxies: Annotated[list[IPvAnyNetwork], NoDecode] = []
+    trusted_proxies: Proxies = []
 
     docs_enabled: bool = True
-    cors_origins: Annotated[list[Origin], NoDecode] = []
-    frontend_url: HttpUrl = HttpUrl("http://localhost:3000")
+    cors_origins: Origins = []
+    frontend_url: FrontEndURL = HttpUrl("http://localhost:3000")
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
-    body_timeout: float = Field(default=30, gt=0)
+    body_timeout: Seconds = 30
     max_concurrent_requests: int = Field(default=100, ge=1)
-    shutdown_delay: float = Field(default=2, ge=0)
-    shutdown_timeout: int = Field(default=20, ge=1)
+    shutdown_delay: float = Field(default=2, ge=0, le=86_400)
+    shutdown_timeout: int = Field(default=20, ge=1, le=86_400)
 
     email_enabled: bool = True
-    smtp_host: str | None = None
+    smtp_host: Host | None = None
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
-    smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
+    smtp_tls: Annotated[Literal["none", "starttls", "tls"], any_case(ssl="tls")] = "starttls"
     email_from: Address = "noreply@example.com"
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
-    log_format: Literal["console", "json"] = "console"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        any_case(str.upper, WARN="WARNING", FATAL="CRITICAL"),
+    ] = "INFO"
+    log_format: Annotated[Literal["console", "json"], any_case()] = "console"
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _strip(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Strip white space, such as the newline of a secret made with `echo`; drop empty values."""
+        stripped = {
+            name: value.strip() if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return {name: value for name, value in stripped.items() if value != ""}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_text(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
-            return [part.strip() for part in value.split(",") if part.strip()]
+            check_text(str(info.field_name), value)
         return value
 
     @property
@@ -141,13 +160,13 @@ class Settings(BaseSettings):
         return self.environment in {Environment.STAGING, Environment.PRODUCTION}
 
     @model_validator(mode="after")
-    def _check_production_settings(self) -> Self:
-        if self.environment is Environment.DEVELOPMENT:
-            return self
-        problems = [
-            *_weakness("SECRET_KEY", self.secret_key, MIN_SECRET_LENGTH),
-            *_weakness("FIRST_SUPERUSER_PASSWORD", self.first_superuser_password, 12),
-        ]
+    def _check_together(self) -> Self:
+        problems = _smtp_problems(self)
+        if self.environment is not Environment.DEVELOPMENT:
+            problems += [
+                *_weakness("SECRET_KEY", self.secret_key, MIN_SECRET_LENGTH),
+                *_weakness("FIRST_SUPERUSER_PASSWORD", self.first_superuser_password, 12),
+            ]
         if self.is_deployed:
             fields = type(self).model_fields
             needed = ["database_url"]
@@ -161,6 +180,17 @@ class Settings(BaseSettings):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _smtp_problems(settings: Settings) -> list[str]:
+    problems = []
+    if settings.smtp_username and not settings.smtp_password:
+        problems.append("SMTP_PASSWORD: is missing, although SMTP_USERNAME is set")
+    if settings.smtp_password and not settings.smtp_username:
+        problems.append("SMTP_USERNAME: is missing, although SMTP_PASSWORD is set")
+    if settings.smtp_port == 465 and settings.smtp_tls == "starttls":
+        problems.append("SMTP_TLS: must be tls for port 465")
+    return problems
 
 
 def _weakness(name: str, secret: SecretStr | None, min_length: int) -> list[str]:
@@ -183,18 +213,26 @@ def load_settings(**values: Any) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         lines = []
-        for problem in error.errors(include_input=False, include_url=False):
-            message = describe_error(problem)
+        for problem in error.errors(include_url=False):
             name = str(problem["loc"][0]).upper() if problem["loc"] else ""
-            if problem["type"] == "missing":
-                message = "is missing or empty"
+            message = _MESSAGES.get(problem["type"]) or describe_error(problem)
+            message = message.replace("Input should", "must")
             lines += [f"{name}: {message}"] if name else message.splitlines()
-        listing = "".join(f"  {line}\n" for line in lines)
-        raise SettingsError(
-            f"The service can't start with these settings:\n{listing}"
-            "Set them in the environment or in .env. example.env explains each of them.\n"
-            'To make a secret: python -c "import secrets; print(secrets.token_urlsafe(48))"'
-        ) from None
+    except (OSError, UnicodeError):
+        lines = []  # check_env_file says why
+    lines += check_env_file()
+    listing = "".join(f"  {line}\n" for line in lines)
+    raise SettingsError(
+        f"The service can't start with these settings:\n{listing}"
+        "Set them in the environment or in .env. example.env explains each of them.\n"
+        'To make a secret: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+    )
+
+
+def check_env_file() -> list[str]:
+    """List what is probably a mistake in `.env`."""
+    names = [name.upper() for name in Settings.model_fields]
+    return find_mistakes(Path(str(Settings.model_config["env_file"])), names)
 
 
 @cache

@@ -2,19 +2,25 @@
 
 import logging.config
 import sys
+import warnings
 from contextvars import ContextVar
 from typing import Any, Literal
 
 import structlog
 
+# These belong to each line of a request: its id, the client's address, and the signed-in user.
 request_id_var = ContextVar("request_id", default="")
+client_var = ContextVar("client", default="")
+user_id_var = ContextVar("user_id", default="")
+_REQUEST_VARS = (request_id_var, client_var, user_id_var)
 
 
-def _add_request_id(
+def _add_request_fields(
     _logger: logging.Logger, _name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    if request_id := request_id_var.get():
-        event["request_id"] = request_id
+    for variable in _REQUEST_VARS:
+        if value := variable.get():
+            event[variable.name] = value
     return event
 
 
@@ -28,7 +34,7 @@ def _drop_color_message(
 
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
-    _add_request_id,
+    _add_request_fields,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
@@ -37,8 +43,19 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,  # noqa: ARG001 -- Python passes it
+) -> str:
+    # One line; Python's own text has a second one with the source.
+    return f"{category.__name__}: {message} ({filename}:{lineno})"
+
+
 def configure_logging(level: str, log_format: Literal["console", "json"]) -> None:
-    """Write all log lines to standard error, as text for people or as JSON.
+    """Write all log lines and Python's warnings to standard error, as text for people or as JSON.
 
     Log with `logging.getLogger(__name__)`. Values that are passed as `extra={...}` or bound with
     `structlog.contextvars` become fields of the line.
@@ -77,3 +94,5 @@ def configure_logging(level: str, log_format: Literal["console", "json"]) -> Non
         },
     }
     logging.config.dictConfig(config)
+    logging.captureWarnings(True)
+    warnings.formatwarning = _format_warning

@@ -132,8 +132,16 @@ async def consume_refresh_token(session: AsyncSession, token_hash: str) -> Refre
     return await session.scalar(statement)
 
 
-async def find_refresh_token(session: AsyncSession, token_hash: str) -> RefreshToken | None:
-    return await session.scalar(select(RefreshToken).where(RefreshToken.token_hash == token_hash))
+async def find_user_session_of_used_token(
+    session: AsyncSession, token_hash: str
+) -> UserSession | None:
+    """Find the session, even a revoked one, that this refresh token was used in."""
+    statement = (
+        select(UserSession)
+        .join(RefreshToken, RefreshToken.user_session_id == UserSession.id)
+        .where(RefreshToken.token_hash == token_hash, RefreshToken.used_at.is_not(None))
+    )
+    return await session.scalar(statement)
 
 
 async def delete_finished_user_sessions(

@@ -7,6 +7,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.exceptions import ForbiddenError, UnauthorizedError
+from app.core.security_events import log_security_event
 from app.dependencies.resources import get_resources
 from app.schemas.user import UserRead
 from app.schemas.user_session import CurrentSession
@@ -52,6 +53,7 @@ OPTIONAL_SIGN_IN: dict[str, Any] = {"security": [{}]}
 
 async def get_current_superuser(session: CurrentUserSession) -> UserRead:
     if not session.user.is_superuser:
+        log_security_event("access-denied", account_id=session.user.id)
         raise ForbiddenError
     return session.user
 

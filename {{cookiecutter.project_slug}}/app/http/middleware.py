@@ -17,7 +17,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from app.core.config import Settings
 from app.core.exceptions import UnavailableError
 from app.core.limits import LINGER_SECONDS, MAX_ARRIVING_BODIES, SLOT_WAIT_SECONDS
-from app.core.logging import request_id_var
+from app.core.logging import client_var, request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
 from app.http.methods import route_head_as_get
 from app.http.problems import http_problem, unhandled_problem
@@ -145,6 +145,8 @@ class ResponseSender:
         self._request_id = choose_request_id(offered.decode("latin-1"))
         # Never reset: servers run each request in a context of its own.
         request_id_var.set(self._request_id)
+        if client := scope.get("client"):
+            client_var.set(client[0])
         self._is_replaced = False
         self.slots: asyncio.Semaphore | None = None  # once the request holds one
         self.status = 0  # until the response starts

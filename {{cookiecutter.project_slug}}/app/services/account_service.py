@@ -9,6 +9,7 @@ from app.core.config import Settings
 from app.core.exceptions import InvalidTokenError
 from app.core.passwords import PasswordHasher
 from app.core.security import decode_token
+from app.core.security_events import log_security_event
 from app.crud.user import Credentials, find_credentials, lock_user
 from app.crud.user_session import revoke_user_sessions
 from app.db.session import ReadSession
@@ -38,6 +39,7 @@ class AccountService:
         if user.is_verified:
             raise InvalidTokenError
         user.is_verified = True
+        log_security_event("email-verified", account_id=user_id)
 
     async def reset_password(self, token: str, new_password: str) -> None:
         """Set a new password and revoke every session of the user.
@@ -53,6 +55,7 @@ class AccountService:
         user = _check_stamp(await lock_user(self._session, user_id), security_stamp)
         user.hashed_password = hashed_password
         await revoke_user_sessions(self._session, user_id)
+        log_security_event("password-reset", account_id=user_id)
 
     def _decode(self, purpose: MailPurpose, token: str) -> tuple[UUID, str]:
         """Return the user id and the security stamp of a mailed token."""

@@ -10,9 +10,11 @@ from app.core.config import Settings
 from app.core.exceptions import (
     InvalidRefreshTokenError,
     RefreshTokenReusedError,
+    TooManyAttemptsError,
     UnauthorizedError,
     WrongCredentialsError,
 )
+from app.core.logging import user_id_var
 from app.core.passwords import PasswordHasher
 from app.core.security import (
     decode_access_token,
@@ -20,6 +22,7 @@ from app.core.security import (
     hmac_sha256,
     new_refresh_token,
 )
+from app.core.security_events import log_security_event
 from app.crud.user import (
     Credentials,
     find_credentials_by_email,
@@ -32,7 +35,7 @@ from app.crud.user_session import (
     consume_refresh_token,
     find_active_user_session,
     find_current_session,
-    find_refresh_token,
+    find_user_session_of_used_token,
     revoke_user_session,
     revoke_user_sessions,
 )
@@ -55,6 +58,7 @@ async def authenticate(
     session = await find_current_session(reader, user_session_id)
     if session is None:
         raise UnauthorizedError
+    user_id_var.set(str(session.user.id))
     return session
 
 
@@ -83,7 +87,12 @@ class AuthService:
         one address, even if this password is right.
         """
         email = parse_email(username)
-        await self._rate_limits.hit(PER_ACCOUNT, email or username)
+        try:
+            await self._rate_limits.hit(PER_ACCOUNT, email or username)
+        except TooManyAttemptsError:
+            blocked = await find_user_by_email(self._reader, email) if email else None
+            log_security_event("login-blocked", account_id=blocked.id if blocked else None)
+            raise
         # The slot comes before the user is read, so that queued logins don't touch the database.
         async with self._hasher.slot():
             checked, new_hash = await self._check_password(email, password)
@@ -93,6 +102,9 @@ class AuthService:
         # since a concurrent login may have stored a new hash of the same password.
         user = await lock_user(self._session, checked.user_id)
         if user is None or not user.is_active or user.security_stamp != checked.security_stamp:
+            log_security_event(
+                "login-failed", account_id=checked.user_id, reason="account inactive or changed"
+            )
             raise WrongCredentialsError
         if new_hash is not None:
             await replace_password_hash(self._session, user.id, new_hash)
@@ -104,6 +116,7 @@ class AuthService:
             user_id=user_id, user_agent=client.user_agent, ip_address=client.ip_address
         )
         await add_user_session(self._session, user_session)
+        log_security_event("session-opened", account_id=user_id, session_id=user_session.id)
         return await self._issue_tokens(user_session)
 
     async def refresh(self, refresh_token: str) -> TokenRead:
@@ -124,9 +137,11 @@ class AuthService:
 
     async def log_out(self, current: CurrentSession) -> None:
         await revoke_user_session(self._session, current.id, current.user.id)
+        log_security_event("session-revoked", account_id=current.user.id, session_id=current.id)
 
     async def log_out_everywhere(self, user_id: UUID) -> None:
         await revoke_user_sessions(self._session, user_id)
+        log_security_event("sessions-revoked", account_id=user_id)
 
     async def _check_password(
         self, email: str | None, password: str
@@ -134,7 +149,11 @@ class AuthService:
         """Return the credentials, and a new hash to store if the hashing parameters have changed."""
         user = await find_credentials_by_email(self._reader, email) if email else None
         is_right = await self._hasher.verify(password, user.hashed_password if user else None)
-        if user is None or not is_right:
+        if user is None:
+            log_security_event("login-failed", reason="unknown address")
+            raise WrongCredentialsError
+        if not is_right:
+            log_security_event("login-failed", account_id=user.user_id, reason="wrong password")
             raise WrongCredentialsError
         if self._hasher.needs_rehash(user.hashed_password):
             return user, await self._hasher.hash(password)
@@ -142,12 +161,13 @@ class AuthService:
 
     async def _revoke_if_reused(self, token_hash: str) -> None:
         """Revoke the session of a token that was used before. Raises RefreshTokenReusedError."""
-        token = await find_refresh_token(self._session, token_hash)
-        if token is None or token.used_at is None:
+        user_session = await find_user_session_of_used_token(self._session, token_hash)
+        if user_session is None:
             return
-        user_session = await find_active_user_session(self._session, token.user_session_id)
-        if user_session is not None:
-            await revoke_user_session(self._session, user_session.id, user_session.user_id)
+        await revoke_user_session(self._session, user_session.id, user_session.user_id)
+        log_security_event(
+            "refresh-token-reused", account_id=user_session.user_id, session_id=user_session.id
+        )
         raise RefreshTokenReusedError
 
     async def _issue_tokens(self, user_session: UserSession) -> TokenRead:

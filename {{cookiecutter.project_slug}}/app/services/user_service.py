@@ -15,6 +15,7 @@ from app.core.exceptions import (
     WrongPasswordError,
 )
 from app.core.passwords import PasswordHasher
+from app.core.security_events import log_security_event
 from app.crud.page import FetchedPage
 from app.crud.user import (
     add_user,
@@ -105,6 +106,7 @@ class UserService:
         """Give an existing account all rights. Raises NotFoundError."""
         user = await self._lock_by_email(email)
         user.is_superuser = user.is_active = user.is_verified = True
+        log_security_event("rights-changed", account_id=user.id, is_superuser=True)
 
     async def set_password(self, email: str, new_password: str) -> None:
         """Set the password and revoke every session of the user.
@@ -116,6 +118,7 @@ class UserService:
         user = await self._lock_by_email(email)
         user.hashed_password = hashed_password
         await revoke_user_sessions(self._session, user.id)
+        log_security_event("password-reset", account_id=user.id)
 
     async def update(self, current: UserRead, change: UserUpdate) -> User:
         """Change the user's own profile. A new address is unverified until it is confirmed.
@@ -136,6 +139,7 @@ class UserService:
             user.is_verified = False
         await self._set(user, values)
         if is_new_email:
+            log_security_event("email-changed", account_id=user.id)
             self._outbox.add("verify-email", user.email)
         return user
 
@@ -153,6 +157,7 @@ class UserService:
             if checked is None or not await self._hasher.verify(
                 current_password, checked.hashed_password
             ):
+                log_security_event("password-change-failed", account_id=user_id)
                 raise WrongPasswordError
             await self._rate_limits.clear(PER_PASSWORD_CHANGE, str(user_id))
             hashed_password = await self._hasher.hash_new(
@@ -164,6 +169,7 @@ class UserService:
             raise WrongPasswordError
         user.hashed_password = hashed_password
         await revoke_user_sessions(self._session, user.id, except_id=current.id)
+        log_security_event("password-changed", account_id=user.id)
 
     async def update_by_admin(self, user_id: UUID, change: UserAdminUpdate) -> User:
         """Change the rights of any user. Deactivation revokes every session of the user.
@@ -175,6 +181,8 @@ class UserService:
             await self._check_not_last_superuser(user_id)
         user = await self._lock(user_id)
         await self._set(user, values)
+        if values:
+            log_security_event("rights-changed", account_id=user.id, **values)
         if values.get("is_active") is False:
             # A login in progress waits for the lock, and then fails because the user is inactive.
             await revoke_user_sessions(self._session, user.id)
@@ -184,6 +192,7 @@ class UserService:
         """Delete the user and their sessions. Raises NotFoundError, LastSuperuserError."""
         await self._check_not_last_superuser(user_id)
         await delete_user(self._session, await self._lock(user_id))
+        log_security_event("account-deleted", account_id=user_id)
 
     async def _create(self, new: UserCreate, **flags: bool) -> User:
         password = new.password.get_secret_value()
@@ -193,6 +202,7 @@ class UserService:
             email=new.email, full_name=new.full_name, hashed_password=hashed_password, **flags
         )
         await add_user(self._session, user)
+        log_security_event("account-created", account_id=user.id, is_superuser=user.is_superuser)
         return user
 
     async def _lock(self, user_id: UUID) -> User:

@@ -14,6 +14,7 @@ from limits.errors import StorageError
 from app.core.config import Settings
 from app.core.exceptions import TooManyAttemptsError
 from app.core.security import hmac_sha256
+from app.core.security_events import log_security_event
 
 logger = logging.getLogger(__name__)
 
@@ -100,4 +101,5 @@ async def _hit(limiter: FixedWindowRateLimiter, limit: Limit, key: str) -> None:
     if not await limiter.hit(limit.rate, limit.name, key):
         window = await limiter.get_window_stats(limit.rate, limit.name, key)
         seconds = math.ceil(window.reset_time - time.time())
+        log_security_event("rate-limited", limit=limit.name)
         raise TooManyAttemptsError(retry_after=max(1, seconds))

@@ -1,14 +1,38 @@
 """Fixtures of the tests of the API."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
 from app.core import passwords
+from app.core.logging import client_var, user_id_var
 from app.core.passwords import PasswordHasher
 from app.dependencies.resources import Resources
-from tests.support import PausableArgon2, UserClient, client_of
+from tests.support import NEW_PASSWORD, PASSWORD, PausableArgon2, UserClient, client_of
+
+
+class Recorder(logging.Handler):
+    """Keeps the fields of security events, as the log formats them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        own = logging.LogRecord("", 0, "", 0, "", None, None).__dict__
+        fields = {name: value for name, value in vars(record).items() if name not in own}
+        request = {"client": client_var.get(), "user_id": user_id_var.get()}
+        event = {"event": record.getMessage(), "level": record.levelname}
+        self.events.append({**event, **request, **fields})
+
+    def take(self, name: str) -> dict[str, Any]:
+        """Return the newest event, which has this name."""
+        event = self.events[-1]
+        assert event["event"] == name
+        return event
 
 
 @pytest.fixture
@@ -42,3 +66,19 @@ def only_short_passwords_are_normalised(monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(passwords, "normalise", observe)
     yield
     assert max(lengths, default=0) <= passwords.MAX_TYPED_LENGTH
+
+
+@pytest.fixture
+def security_log() -> Iterator[Recorder]:
+    recorder = Recorder()
+    logger = logging.getLogger("app.security")
+    level = logger.level
+    logger.addHandler(recorder)
+    logger.setLevel(logging.INFO)
+    yield recorder
+    logger.removeHandler(recorder)
+    logger.setLevel(level)
+    text = repr(recorder.events)
+    assert recorder.events
+    for secret in (PASSWORD, NEW_PASSWORD, "wrong password", "example.com", "eyJ"):
+        assert secret not in text.replace("'reason': 'wrong password'", "")

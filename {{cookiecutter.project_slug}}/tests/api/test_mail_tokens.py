@@ -14,6 +14,7 @@ from app.core.security import Purpose, encode_token
 from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.models.user import User
+from tests.api.conftest import Recorder
 from tests.mailbox import Mailbox, token_for, token_in
 from tests.support import (
     AUTH,
@@ -44,7 +45,7 @@ async def use(client: httpx2.AsyncClient, path: str, token: str) -> httpx2.Respo
 
 
 async def test_link_of_the_sign_up_mail_verifies_the_address_once(
-    ada: UserClient, mailbox: Mailbox
+    ada: UserClient, mailbox: Mailbox, security_log: Recorder
 ) -> None:
     (mail,) = await mailbox.wait_for(1)
     assert mail["To"] == "ada@example.com"
@@ -53,6 +54,7 @@ async def test_link_of_the_sign_up_mail_verifies_the_address_once(
     assert "http://localhost:3000/verify-email?token=" in html.get_content()
     assert not await is_verified(ada)
     assert (await use(ada, "verify-email", token_in(mail))).status_code == 204
+    assert security_log.take("email-verified")["account_id"] == ada.user["id"]
     assert await is_verified(ada)
     assert_problem(await use(ada, "verify-email", token_in(mail)), 422, "invalid-token")
 

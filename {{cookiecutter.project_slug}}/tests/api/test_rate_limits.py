@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from limits import parse
 
 from app.utils.rate_limit import Limit
+from tests.api.conftest import Recorder
 from tests.support import (
     ME,
     NEW_PASSWORD,
@@ -34,19 +35,27 @@ async def fail(client: httpx2.AsyncClient, email: str) -> int:
 
 
 async def test_account_is_locked_for_logins_from_many_addresses(
-    app: FastAPI, ada: UserClient
+    app: FastAPI, ada: UserClient, security_log: Recorder
 ) -> None:
     statuses = []
     for number in range(12):
         async with client_of(app, f"192.0.2.{number}") as client:
             statuses.append(await fail(client, ada.email.upper() if number % 2 else ada.email))
     assert statuses == [401] * 10 + [429] * 2
+    blocked = security_log.take("login-blocked")
+    assert (blocked["account_id"], blocked["client"]) == (ada.user["id"], "192.0.2.11")
+    limited = security_log.events[-2]
+    assert (limited["event"], limited["limit"]) == ("rate-limited", "account")
     assert (await request_token(ada, ada.email)).status_code == 429  # the right password, too
 
 
-async def test_unknown_account_is_locked_like_a_known_one(client: httpx2.AsyncClient) -> None:
-    statuses = [await fail(client, "nobody@example.com") for _ in range(11)]
+@pytest.mark.parametrize("name", ["nobody@example.com", "nobody"])
+async def test_unknown_account_is_locked_like_a_known_one(
+    client: httpx2.AsyncClient, security_log: Recorder, name: str
+) -> None:
+    statuses = [await fail(client, name) for _ in range(11)]
     assert statuses == [401] * 10 + [429]
+    assert "account_id" not in security_log.take("login-blocked")
 
 
 async def test_successful_login_resets_the_counter(ada: UserClient) -> None:

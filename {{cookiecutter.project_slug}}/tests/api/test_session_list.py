@@ -7,6 +7,7 @@ from app.db.base import utc_now
 from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.models.user_session import RefreshToken
+from tests.api.conftest import Recorder
 from tests.support import ME, UserClient, assert_problem, client_of, statements
 
 
@@ -28,11 +29,12 @@ async def test_sessions_are_listed_newest_first_with_their_devices(
 
 
 async def test_session_is_revoked_by_id_and_only_once(
-    ada: UserClient, ada_elsewhere: UserClient
+    ada: UserClient, ada_elsewhere: UserClient, security_log: Recorder
 ) -> None:
     elsewhere, here = (await ada.get(f"{ME}/sessions")).json()
     path = f"{ME}/sessions/{elsewhere['id']}"
     assert (await ada.delete(path)).status_code == 204
+    assert security_log.take("session-revoked")["session_id"] == elsewhere["id"]
     assert not await ada_elsewhere.is_signed_in()
     assert not await ada_elsewhere.can_refresh()
     assert (await ada.get(f"{ME}/sessions")).json() == [here]

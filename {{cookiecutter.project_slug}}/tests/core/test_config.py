@@ -14,8 +14,9 @@ GOOD = {
 }
 
 
-def test_production_accepts_complete_settings() -> None:
-    assert load_settings(**GOOD).is_deployed
+@pytest.mark.parametrize("name", ["production", "Production", "prod", "STAGING", "stage"])
+def test_deployed_service_accepts_complete_settings(name: str) -> None:
+    assert load_settings(**(GOOD | {"environment": name})).is_deployed
 
 
 def test_environment_is_production_by_default() -> None:
@@ -112,3 +113,16 @@ def test_example_env_names_every_setting_with_its_default(tmp_path: Path) -> Non
     default = load_settings(_env_file=None, environment="development", secret_key="x").model_dump()
     different = {name for name in example if example[name] != default[name]}
     assert different == {"first_superuser_email"}
+
+
+def test_example_env_means_the_same_when_its_quotes_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`docker run --env-file` passes on everything after the `=`."""
+    text = (ROOT / "example.env").read_text(encoding="utf-8")
+    (tmp_path / ".env").write_text(text)
+    from_file = load_settings(secret_key="x")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            monkeypatch.setenv(*line.split("=", 1))
+    assert load_settings(_env_file=None, secret_key="x") == from_file

