@@ -65,6 +65,7 @@ def test_settings_reach_the_server(
         "host": "127.0.0.1",
         "port": 8123,
         "workers": 3,
+        "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "auto",
         "http": "app.http.protocol:LimitedProtocol",
         "proxy_headers": False,
         "timeout_graceful_shutdown": settings.shutdown_timeout,

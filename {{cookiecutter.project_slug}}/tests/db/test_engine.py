@@ -43,6 +43,18 @@ async def test_migration_engine_keeps_no_connections(url: str) -> None:
     await engine.dispose()
 
 
+async def test_autocommit_block_of_a_migration_has_no_transaction(tmp_path: Path) -> None:
+    url = make_url("sqlite+aiosqlite://").set(database=str(tmp_path / "app.db"))
+    engine = make_migration_engine(url)
+    async with engine.connect() as connection, engine.begin() as writer:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await writer.execute(text("CREATE TABLE things (id INTEGER)"))
+        # It would wait for the writer's lock.
+        async with asyncio.timeout(5):
+            assert await connection.scalar(select(1)) == 1
+    await engine.dispose()
+
+
 async def test_unreachable_server_is_a_transient_error_with_a_reason() -> None:
     database = Database(make_engine(make_url("postgresql+psycopg://u:hidden@127.0.0.1:9/x")))
     with pytest.raises(UnavailableError) as caught:
