@@ -1,7 +1,9 @@
 """Settings, read from the environment and from `.env`. No other module reads either."""
 
+import re
 from enum import StrEnum
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode
@@ -12,7 +14,6 @@ from pydantic import (
     EmailStr,
     Field,
     HttpUrl,
-    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     field_validator,
@@ -26,6 +27,7 @@ from app.core.validation import describe_error
 PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
 PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
 PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
+PROJECT_AUTHOR = "{{ cookiecutter.__author_name }}"  # fmt: skip
 PROJECT_VERSION = "0.1.0"
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,9 +92,26 @@ def _bare_address(address: Any) -> Any:
     return address
 
 
+def _validate_proxy(proxy: str) -> str:
+    try:
+        return proxy if proxy == "unix" else str(ip_network(proxy, strict=False))
+    except ValueError:
+        raise ValueError("must list addresses or networks, such as 10.0.0.0/8, or unix") from None
+
+
+def _validate_root_path(path: str) -> str:
+    path = path.strip().strip("/")
+    if path and not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*", path):
+        raise ValueError("must be a path without a host, such as /service")
+    return f"/{path}" if path else ""
+
+
 DatabaseURL = Annotated[SecretStr, AfterValidator(_with_async_driver)]
 RedisURL = Annotated[SecretStr, AfterValidator(_validate_redis_url)]
 Address = Annotated[EmailStr, BeforeValidator(_bare_address)]
+
+Proxy = Annotated[str, AfterValidator(_validate_proxy)]
+RootPath = Annotated[str, AfterValidator(_validate_root_path)]
 Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
 
 
@@ -132,7 +151,8 @@ class Settings(BaseSettings):
 
     rate_limit_enabled: bool = True
     redis_url: RedisURL | None = None
-    trusted_proxies: Annotated[list[IPvAnyNetwork], NoDecode] = []
+    trusted_proxies: Annotated[list[Proxy], NoDecode] = []
+    root_path: RootPath = ""
 
     docs_enabled: bool = True
     cors_origins: Annotated[list[Origin], NoDecode] = []

@@ -13,7 +13,8 @@ from app.models.user_session import UserSession
 from app.services.auth_service import authenticate
 
 # auto_error=False: a missing token gets the same problem details as an invalid one.
-_bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
+# The URL is relative, so that /docs works under any path of a proxy.
+_bearer = OAuth2PasswordBearer(tokenUrl="api/v1/auth/token", auto_error=False)
 
 
 async def get_current_user_session(

@@ -1,14 +1,14 @@
 """Request limits, enforced before anything parses the request.
 
-Starlette's `RequestBodyLimitMiddleware` checks the size while a route reads the body. Here the
-whole body is read before the request takes a slot, within a time limit and a memory budget; the
-size limit is one comparison in that loop.
+The whole body is read before the request takes a slot, within a time limit and a memory budget.
+A route with a larger limit of its own (`max_body_size`) reads the body itself, piece by piece.
 """
 
 import asyncio
 import re
 from contextlib import suppress
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
@@ -39,12 +39,12 @@ class RequestLimits:
         self._max_arriving_bytes = max_arriving_bodies * settings.max_body_bytes
         self._arriving_bytes = 0
 
-    def check_head(self, scope: Scope) -> bool:
-        """Check the URL and the headers. Return whether a body follows."""
+    def check_head(self, scope: Scope) -> int | None:
+        """Check the URL and the headers. Return the size of the body, None if it isn't known."""
         if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             raise RejectRequest(414)
         size = hosts = 0
-        has_body = False
+        length: int | None = 0
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             if name not in _CHECKED:
@@ -52,10 +52,9 @@ class RequestLimits:
             if name == b"host":
                 hosts += 1
             elif name == b"content-length":
-                self._check_length(value)
-                has_body = has_body or value != b"0"
+                length = _parse_length(value)
             elif name == b"transfer-encoding":
-                has_body = True
+                length = None
             elif name == b"content-type":
                 if b"charset" in value.lower() and b"charset" in _UTF_8.sub(b"", value.lower()):
                     raise RejectRequest(415)
@@ -65,19 +64,41 @@ class RequestLimits:
             raise RejectRequest(431)
         if hosts != 1 and scope.get("http_version") == "1.1":  # RFC 9112 section 3.2
             raise RejectRequest(400)
-        return has_body
+        return length
 
-    def _check_length(self, content_length: bytes) -> None:
-        if not content_length.isdigit():
-            raise RejectRequest(400)
-        if len(content_length) > _MAX_DIGITS or int(content_length) > self._max_body_bytes:
-            raise RejectRequest(413)
+    def is_large(self, limit: int | None) -> bool:
+        """Return whether a route's own *limit* allows more than can be kept in memory."""
+        return limit is not None and limit > self._max_body_bytes
 
-    async def read_body(self, receive: Receive) -> Receive:
+    def stream_body(self, receive: Receive) -> Receive:
+        """Return a `receive` that waits for each piece of the body for a limited time.
+
+        FastAPI checks the size while the route reads.
+        """
+        more = True
+
+        async def receive_piece() -> Message:
+            nonlocal more
+            if not more:
+                return await receive()
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    message = await receive()
+            except TimeoutError:
+                # An HTTPException, which FastAPI lets through while it parses the body.
+                raise HTTPException(408, headers={"Connection": "close"}) from None
+            more = message.get("more_body", False)
+            return message
+
+        return receive_piece
+
+    async def read_body(self, receive: Receive, length: int | None) -> Receive:
         """Read the whole body and return a `receive` that starts with it.
 
         Raises ClientDisconnect when the client has gone.
         """
+        if (length or 0) > self._max_body_bytes:
+            raise RejectRequest(413)
         body = bytearray()
         more = True
         try:
@@ -106,6 +127,14 @@ class RequestLimits:
             return message or await receive()
 
         return receive_body_first
+
+
+def _parse_length(content_length: bytes) -> int:
+    if not content_length.isdigit():
+        raise RejectRequest(400)
+    if len(content_length) > _MAX_DIGITS:
+        raise RejectRequest(413)
+    return int(content_length)
 
 
 async def reject(status: int, scope: Scope, receive: Receive, send: Send, linger: float) -> None:
