@@ -1,7 +1,7 @@
 """Request limits, enforced before anything parses the request.
 
-The whole body is read before the request takes a slot, within a time limit and a memory budget.
-A route with a larger limit of its own (`max_body_size`) reads the body itself, piece by piece.
+A body is read before the request takes a slot, within a time limit and a memory budget. A large one
+is passed on piece by piece instead.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.exceptions import UnavailableError
-from app.core.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
+from app.core.limits import MAX_BUFFERED_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
 from app.http.problems import app_problem, http_problem
 
 # Starlette decodes forms with any codec that the client names, and some of Python's take quadratic
@@ -35,8 +35,9 @@ class RequestLimits:
 
     def __init__(self, settings: Settings, max_arriving_bodies: int) -> None:
         self._max_body_bytes = settings.max_body_bytes
+        self._max_buffered_bytes = min(settings.max_body_bytes, MAX_BUFFERED_BYTES)
         self._body_timeout = settings.body_timeout
-        self._max_arriving_bytes = max_arriving_bodies * settings.max_body_bytes
+        self._max_arriving_bytes = max_arriving_bodies * self._max_buffered_bytes
         self._arriving_bytes = 0
 
     def check_head(self, scope: Scope) -> int | None:
@@ -66,44 +67,22 @@ class RequestLimits:
             raise RejectRequest(400)
         return length
 
-    def is_large(self, limit: int | None) -> bool:
-        """Return whether a route's own *limit* allows more than can be kept in memory."""
-        return limit is not None and limit > self._max_body_bytes
+    async def read_body(
+        self, receive: Receive, length: int | None, own_limit: int | None
+    ) -> tuple[Receive, bool]:
+        """Read the body. Return a `receive` that starts with it, and whether the body is complete.
 
-    def stream_body(self, receive: Receive) -> Receive:
-        """Return a `receive` that waits for each piece of the body for a limited time.
-
-        FastAPI checks the size while the route reads.
+        *own_limit* is the route's. Raises ClientDisconnect when the client has gone.
         """
-        more = True
-
-        async def receive_piece() -> Message:
-            nonlocal more
-            if not more:
-                return await receive()
-            try:
-                async with asyncio.timeout(self._body_timeout):
-                    message = await receive()
-            except TimeoutError:
-                # An HTTPException, which FastAPI lets through while it parses the body.
-                raise HTTPException(408, headers={"Connection": "close"}) from None
-            more = message.get("more_body", False)
-            return message
-
-        return receive_piece
-
-    async def read_body(self, receive: Receive, length: int | None) -> Receive:
-        """Read the whole body and return a `receive` that starts with it.
-
-        Raises ClientDisconnect when the client has gone.
-        """
-        if (length or 0) > self._max_body_bytes:
+        limit = self._max_body_bytes if own_limit is None else own_limit
+        if (length or 0) > limit:
             raise RejectRequest(413)
         body = bytearray()
         more = True
+        is_large = (length or 0) > self._max_buffered_bytes
         try:
             async with asyncio.timeout(self._body_timeout):
-                while more:
+                while more and not is_large:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnect
@@ -111,22 +90,50 @@ class RequestLimits:
                     more = message.get("more_body", False)
                     body += chunk
                     self._arriving_bytes += len(chunk)
-                    if len(body) > self._max_body_bytes:
+                    if len(body) > limit:
                         raise RejectRequest(413)
                     if self._arriving_bytes > self._max_arriving_bytes:
                         raise RejectRequest(503)
+                    is_large = len(body) > self._max_buffered_bytes
         except TimeoutError:
             raise RejectRequest(408) from None
         finally:
             self._arriving_bytes -= len(body)
-        first: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+        rest = self._read_pieces(receive, limit - len(body)) if more else receive
+        first: Message | None = {"type": "http.request", "body": bytes(body), "more_body": more}
 
         async def receive_body_first() -> Message:
             nonlocal first
             message, first = first, None
-            return message or await receive()
+            return message or await rest()
 
-        return receive_body_first
+        return receive_body_first, not more
+
+    def _read_pieces(self, receive: Receive, limit: int) -> Receive:
+        """Return a `receive` that waits for each piece of the body for a limited time."""
+        more = True
+
+        async def receive_piece() -> Message:
+            nonlocal limit, more
+            if not more:
+                return await receive()
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    message = await receive()
+            except TimeoutError:
+                raise _rejection(408) from None
+            more = message.get("more_body", False)
+            limit -= len(message.get("body", b""))
+            if limit < 0:
+                raise _rejection(413)
+            return message
+
+        return receive_piece
+
+
+def _rejection(status: int) -> HTTPException:
+    # FastAPI lets an HTTPException through while it parses a body.
+    return HTTPException(status, headers={"Connection": "close"})
 
 
 def _parse_length(content_length: bytes) -> int:

@@ -85,8 +85,8 @@ class RequestMiddleware:
 
     At most `max_concurrent_requests` run at a time; others wait for a moment, in order. A request
     holds a slot from the moment its body has been read until its response starts, so slow uploads
-    and streams hold none. Probes need no slot. Nor do routes with a large body of their own, which
-    they read while it arrives.
+    and streams hold none. Probes need no slot. Nor do requests with a large body, which their routes
+    read while it arrives.
 
     It also answers unhandled errors: Starlette's own handler is outside of all middleware, so its
     responses would lack these headers.
@@ -133,12 +133,9 @@ class RequestMiddleware:
             needs_slot = not is_probe
             length = self._limits.check_head(scope)
             if length != 0:
-                limit = body_limit(scope) if routes.have_own_body_limits else None
-                if self._limits.is_large(limit):
-                    receive = self._limits.stream_body(receive)
-                    needs_slot = False
-                else:
-                    receive = await self._limits.read_body(receive, length)
+                own_limit = body_limit(scope) if routes.have_own_body_limits else None
+                receive, is_complete = await self._limits.read_body(receive, length, own_limit)
+                needs_slot = needs_slot and is_complete
             if needs_slot:
                 if self._slots.locked():
                     await self._wait_for_slot()

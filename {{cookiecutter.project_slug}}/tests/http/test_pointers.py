@@ -1,6 +1,6 @@
 """Errors of a body name places in the body that was sent (RFC 6901)."""
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 import httpx2
 import pytest
@@ -84,7 +84,7 @@ CASES: list[tuple[Any, Any, list[str]]] = [
     (Pet, {"kind": "cat", "lives": "x", "cat": {"lives": "y"}}, ["/lives"]),
     (Tagged, {"kind": "dog"}, ["/bark"]),
     (Wolf, {"pet": {"kind": "cat", "lives": None}}, ["/pet/lives"]),
-    (Union[Cat, Dog], {"kind": "dog", "bark": "x"}, ["/kind", "/lives", "/bark"]),
+    (Cat | Dog, {"kind": "dog", "bark": "x"}, ["/kind", "/lives", "/bark"]),
     (int | list[int], [1, "x"], ["", "/1"]),
     (list[int | list[Pet]], [[{"kind": "dog"}]], ["/0", "/0/0/bark"]),
     (dict[str, Pet], {"a/b~c": {"kind": "cat"}}, ["/a~1b~0c/lives"]),

@@ -29,7 +29,7 @@ class Proxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["path"].startswith(self._prefix)
         path = scope["path"].removeprefix(self._prefix) if self._strips else scope["path"]
-        scope |= {"path": self._option + path, "root_path": self._option}
+        scope.update(path=self._option + path, root_path=self._option)
         await self._app(scope, receive, send)
 
 

@@ -62,7 +62,7 @@ async def test_upload_holds_no_slot(app: FastAPI, client: httpx2.AsyncClient, up
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
-        yield b"x"
+        yield b"x" * 101
         begun.set()
         await go_on.wait()
 
@@ -71,7 +71,7 @@ async def test_upload_holds_no_slot(app: FastAPI, client: httpx2.AsyncClient, up
         await begun.wait()
         assert (await client.get(ME)).status_code == 401
         go_on.set()
-    assert sending.result().json() == 1
+    assert sending.result().json() == 101
 
 
 @SMALL
@@ -123,4 +123,22 @@ async def test_end_of_a_streamed_body_starts_no_new_wait(
         await asyncio.sleep(0.3)
         return await request.is_disconnected()
 
-    assert (await client.post("/poll", content=b"x")).json() is False
+    assert (await client.post("/poll", content=b"x" * 200)).json() is False
+
+
+@pytest.mark.parametrize("settings_values", [{"max_body_bytes": 3_000_000}])
+async def test_large_body_is_not_kept_in_memory(app: FastAPI, client: httpx2.AsyncClient) -> None:
+    """MAX_BODY_BYTES may be large: a route gets pieces, and only forms and JSON are collected."""
+    sizes = list[int]()
+
+    @app.post("/stream", include_in_schema=False)
+    async def stream(request: Request) -> int:
+        sizes[:] = [len(piece) async for piece in request.stream()]
+        return sum(sizes)
+
+    response = await client.post("/stream", content=pieces(20, size=100_000, pause=0.01))
+    assert response.json() == 2_000_000
+    assert max(sizes) < 1_200_000
+    response = await client.post("/stream", content=pieces(31, size=100_000))
+    assert_problem(response, 413, "content-too-large")
+    assert response.headers["Connection"] == "close"
