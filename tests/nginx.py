@@ -69,7 +69,7 @@ def check(project: Path, env: Mapping[str, str], folder: Path) -> None:
         for number, address in enumerate((keeps, strips, option_keeps, option_strips)):
             use(address, f"user{number}@example.com")
         use_docs(unix)
-        # Nobody has told this one the path.
+        # This process doesn't know the path.
         assert session_address(unix, "unix@example.com", location="") == "127.0.0.1"
         assert status(f"{configured.address}/livez") == 200
 

@@ -26,9 +26,9 @@ import pytest
 from benchmarks import logins, middleware, pages
 from benchmarks.generated import INSIDE
 from dev import BIN, ROOT
-from tests.conftest import AWKWARD, NOT_SET_UP, PAIRS, SCENARIOS, Answers
 from tests import clients, nginx
 from tests.clients import Node
+from tests.conftest import AWKWARD, NOT_SET_UP, PAIRS, SCENARIOS, Answers
 from tests.support import git, run
 from tools.running import (
     browse,

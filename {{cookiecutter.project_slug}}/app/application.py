@@ -11,7 +11,6 @@ from app.api.v1.router import make_router
 from app.core.config import (
     PROJECT_AUTHOR,
     PROJECT_DESCRIPTION,
-    PROJECT_LICENSE,
     PROJECT_NAME,
     PROJECT_VERSION,
     Environment,
@@ -57,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=PROJECT_DESCRIPTION,
         version=PROJECT_VERSION,
         contact={"name": PROJECT_AUTHOR},
-        license_info={"name": PROJECT_LICENSE, "identifier": PROJECT_LICENSE},
+        license_info={"name": "See the LICENSE file"},
         openapi_tags=TAGS,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
         root_path_in_servers=False,  # app/http/openapi.py does that

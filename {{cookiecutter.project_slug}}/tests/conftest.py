@@ -113,7 +113,7 @@ async def app(
     resources: Resources,
     apps: dict[str, FastAPI],
 ) -> AsyncIterator[FastAPI]:
-    """The application, as if a server had started it. What a test adds to it is removed after it."""
+    """The application, as if a server had started it. Additions of a test are removed after it."""
     key = repr(settings_values)
     if key not in apps:
         apps[key] = create_app(settings)

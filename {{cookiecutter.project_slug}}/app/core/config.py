@@ -28,7 +28,6 @@ PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
 PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
 PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
 PROJECT_AUTHOR = "{{ cookiecutter.__author_name }}"  # fmt: skip
-PROJECT_LICENSE = "{{ cookiecutter.license.replace('proprietary', 'LicenseRef-Proprietary') }}"  # fmt: skip
 PROJECT_VERSION = "0.1.0"
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -44,7 +44,7 @@ _UNKNOWN = "Input is not valid"
 # Other messages with one of these placeholders contain the input, or a parser's words about it.
 _QUOTING = {"encoding_error", "error", "reason", "tag", "tz_actual", "unit", "value"}
 _PYDANTIC_TYPES = frozenset(get_args(ErrorType))
-# What messages quote: between quotation marks, or after a colon.
+# Messages quote between quotation marks, or after a colon.
 _QUOTATIONS = re.compile(r"""['"](.{3,}?)['"]|: (.{3,})$""", re.DOTALL)
 
 

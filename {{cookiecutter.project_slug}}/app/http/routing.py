@@ -1,4 +1,4 @@
-"""What the web shell has to know about an application's routes, whoever has added them.
+"""Questions of the web shell about the routes of an application, those of its owner too.
 
 Mounted applications are searched too. An application's routes are looked at once, when the first
 request arrives; after that, only HEAD, 405 and 404 ask the routes again.

@@ -1,4 +1,4 @@
-"""What an owner adds to the application: mounts, sub-applications, handlers, security schemes."""
+"""Additions of an owner: mounts, sub-applications, exception handlers, security schemes."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ def front_end(app: FastAPI, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("front_end")
-async def test_head_works_beside_a_mount_at_the_root(client: httpx2.AsyncClient) -> None:
+async def test_head_works_with_a_mount_at_the_root(client: httpx2.AsyncClient) -> None:
     for path in ("/livez", "/readyz", "/docs", "/openapi.json", "/", "/index.html"):
         assert (await client.head(path)).status_code == 200, path
     response = await client.head(f"{AUTH}/token")

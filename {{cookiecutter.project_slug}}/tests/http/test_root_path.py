@@ -18,7 +18,7 @@ CONFIGURED = pytest.mark.parametrize("settings_values", [{"root_path": PREFIX}])
 
 
 class Proxy:
-    """What stands between a client and the application: a proxy, then a server."""
+    """A proxy and a server in front of the application."""
 
     def __init__(self, app: FastAPI, *, prefix: str, strips: bool, option: str = "") -> None:
         self._app = app
@@ -80,7 +80,7 @@ async def test_option_of_the_server_is_enough(app: FastAPI, strips: bool) -> Non
 
 @pytest.mark.parametrize("settings_values", [{"root_path": "/api"}])
 @pytest.mark.parametrize("strips", [True, False])
-async def test_prefix_may_look_like_a_path_of_ours(app: FastAPI, strips: bool) -> None:
+async def test_prefix_may_look_like_the_path_of_a_route(app: FastAPI, strips: bool) -> None:
     async for client in client_through(Proxy(app, prefix="/api", strips=strips)):
         await check(client, "/api")
 
