@@ -26,6 +26,8 @@ import pytest
 from benchmarks import logins, middleware, pages
 from benchmarks.generated import INSIDE
 from dev import BIN, ROOT
+from tests import clients, nginx
+from tests.clients import Node
 from tests.conftest import AWKWARD, NOT_SET_UP, PAIRS, SCENARIOS, Answers
 from tests.support import git, run
 from tools.running import (
@@ -306,6 +308,48 @@ def test_second_set_up_changes_nothing(service: Service) -> None:
     assert (service.project / ".env").read_bytes() == before
     assert (service.project / ".venv" / "pyvenv.cfg").stat().st_mtime_ns == python
     assert service.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
+def test_service_works_behind_nginx(service: Service, tmp_path: Path) -> None:
+    """nginx serves it under a path, which it strips or not, through a port or a Unix socket."""
+    nginx.check(service.project, service.env, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    return clients.install(tmp_path_factory.mktemp("node"))
+
+
+@pytest.fixture
+def document(service: Service, node: Node) -> Path:
+    """The OpenAPI document of the service, in the folder of the node packages."""
+    path = node.folder / "openapi.json"
+    script = "import json; from app.main import app; print(json.dumps(app.openapi()))"
+    path.write_text(service.tool("python", "-c", script).splitlines()[-1], encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
+def test_linters_accept_the_document(service: Service, node: Node, document: Path) -> None:
+    assert "You have" not in node.run("redocly", "lint", str(document))  # warnings
+    spectral = ["spectral", "lint", "--fail-severity=hint", str(document)]
+    assert "No results" in node.run(*spectral)
+
+
+@pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
+def test_typescript_client_signs_in(service: Service, node: Node, document: Path) -> None:
+    node.run("openapi-typescript", str(document), "--output", "schema.ts")
+    node.run("tsc", "--project", ".")
+    with running(service.project, service.env) as server:
+        node.run("node", "client.js", server.address)
+
+
+@pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
+def test_python_client_signs_in(service: Service, document: Path, tmp_path: Path) -> None:
+    clients.generate_python(document, tmp_path)
+    with running(service.project, service.env) as server:
+        run(sys.executable, "client.py", server.address, cwd=tmp_path)
 
 
 @pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app.api.health import router as health_router
 from app.api.v1.router import make_router
 from app.core.config import (
+    PROJECT_AUTHOR,
     PROJECT_DESCRIPTION,
     PROJECT_NAME,
     PROJECT_VERSION,
@@ -22,6 +23,13 @@ from app.http.openapi import COMMON_PROBLEMS, install_openapi, operation_id
 from app.http.problems import install_error_handlers
 from app.http.server import report_missing_features
 from app.http.shutdown import shutdown
+
+# The order and the descriptions of the groups in the OpenAPI document.
+TAGS = [
+    {"name": "auth", "description": "Sign in and out, verify addresses, reset passwords"},
+    {"name": "users", "description": "Accounts and their sessions"},
+    {"name": "process", "description": "Probes for load balancers and orchestrators"},
+]
 
 
 class LifespanState(TypedDict):
@@ -47,7 +55,11 @@ def create_app(settings: Settings) -> FastAPI:
         title=PROJECT_NAME,
         description=PROJECT_DESCRIPTION,
         version=PROJECT_VERSION,
+        contact={"name": PROJECT_AUTHOR},
+        license_info={"name": "See the LICENSE file"},
+        openapi_tags=TAGS,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
+        root_path_in_servers=False,  # app/http/openapi.py does that
         docs_url=None,  # app/http/docs.py serves it from local files
         redoc_url=None,
         generate_unique_id_function=operation_id,
@@ -57,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=COMMON_PROBLEMS,
     )
     install_error_handlers(app)
-    install_openapi(app)
+    install_openapi(app, settings.root_path)
     if settings.docs_enabled:
         install_docs(app)
     app.include_router(health_router)

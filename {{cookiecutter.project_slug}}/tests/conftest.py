@@ -123,16 +123,18 @@ async def app(
     resources: Resources,
     apps: dict[str, FastAPI],
 ) -> AsyncIterator[FastAPI]:
-    """The application, as if a server had started it. Routes that a test adds are removed after it."""
+    """The application, as if a server had started it. Additions of a test are removed after it."""
     key = repr(settings_values)
     if key not in apps:
         apps[key] = create_app(settings)
     app = apps[key]
     routes, middleware = list(app.routes), list(app.user_middleware)
+    handlers = dict(app.exception_handlers)
     app.add_middleware(LifespanState, {"resources": resources})
     yield app
     app.router.routes[:] = routes
     app.user_middleware[:] = middleware
+    app.exception_handlers = handlers
     app.dependency_overrides.clear()
     app.openapi_schema = None
     app.middleware_stack = None  # the next test gets its own, with all request slots free

@@ -28,6 +28,7 @@ from app.core.setting_types import (
     Origins,
     Proxies,
     RedisURL,
+    RootPath,
     Seconds,
     any_case,
     check_text,
@@ -37,6 +38,7 @@ from app.core.validation import describe_error
 PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
 PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
 PROJECT_DESCRIPTION = "{{ cookiecutter.__project_description }}"  # fmt: skip
+PROJECT_AUTHOR = "{{ cookiecutter.__author_name }}"  # fmt: skip
 PROJECT_VERSION = "0.1.0"
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +116,7 @@ class Settings(BaseSettings):
     rate_limit_enabled: bool = True
     redis_url: RedisURL | None = None
     trusted_proxies: Proxies = []
+    root_path: RootPath = ""
 
     docs_enabled: bool = True
     cors_origins: Origins = []

@@ -19,7 +19,9 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_RAW_HEAD_BYTES = 128 * 1024
 MAX_RAW_URL_BYTES = 65_535  # httptools can't parse longer ones
 
-# Memory for incoming bodies, as a multiple of MAX_BODY_BYTES.
+# A larger body is passed on to its route while it arrives, and isn't kept in memory.
+MAX_BUFFERED_BYTES = 1024 * 1024
+# Memory for incoming bodies, as a multiple of the largest one that is kept.
 MAX_ARRIVING_BODIES = 64
 # How long to keep reading from a client after its request has been rejected.
 LINGER_SECONDS = 2

@@ -4,6 +4,7 @@ The errors say in a sentence what is wrong and never repeat the value, which may
 """
 
 import json
+import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, TypeVar
@@ -111,6 +112,13 @@ def _parse_proxy(text: str) -> str:
         raise ValueError("must list addresses or networks, such as 10.0.0.0/8, or unix") from None
 
 
+def _parse_root_path(path: str) -> str:
+    path = path.strip("/")
+    if path and not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*", path):
+        raise ValueError("must be a path without a host, such as /service")
+    return f"/{path}" if path else ""
+
+
 def _bare_address(value: Any) -> Any:
     # EmailStr accepts `Shop <shop@example.com>` too, and would drop the name.
     if "<" in str(value):
@@ -154,5 +162,6 @@ Host = Annotated[str, AfterValidator(_check_host)]
 RedisURL = Annotated[SecretStr, AfterValidator(_validate_redis_url)]
 Address = Annotated[EmailStr, BeforeValidator(_bare_address)]
 Origins = Annotated[list[str], NoDecode, _listed(_parse_origin)]
+RootPath = Annotated[str, AfterValidator(_parse_root_path)]
 Proxies = Annotated[list[str], NoDecode, _listed(_parse_proxy)]
 FrontEndURL = Annotated[HttpUrl, BeforeValidator(_parse_front_end)]

@@ -14,7 +14,8 @@ from app.schemas.user_session import CurrentSession
 from app.services.auth_service import authenticate
 
 # auto_error=False: a missing token gets the same problem details as an invalid one.
-_bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
+# The URL is relative, so that /docs works under any path of a proxy.
+_bearer = OAuth2PasswordBearer(tokenUrl="api/v1/auth/token", auto_error=False)
 
 
 async def get_current_session(

@@ -14,10 +14,10 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
-    root_path = request.scope.get("root_path", "").rstrip("/")
-    assets = f"{root_path}/docs/assets"
+    # Relative addresses: a proxy may serve the page under any path.
+    assets = "docs/assets"
     return get_swagger_ui_html(
-        openapi_url=f"{root_path}{request.app.openapi_url}",
+        openapi_url=request.app.openapi_url.removeprefix("/"),
         title=escape(request.app.title),  # FastAPI doesn't escape it
         swagger_js_url=f"{assets}/swagger-ui-bundle.js",
         swagger_css_url=f"{assets}/swagger-ui.css",

@@ -1,20 +1,20 @@
 """Request limits, enforced before anything parses the request.
 
-Starlette's `RequestBodyLimitMiddleware` checks the size while a route reads the body. Here the
-whole body is read before the request takes a slot, within a time limit and a memory budget; the
-size limit is one comparison in that loop.
+A body is read before the request takes a slot, within a time limit and a memory budget. A large one
+is passed on piece by piece instead.
 """
 
 import asyncio
 import re
 from contextlib import suppress
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.exceptions import UnavailableError
-from app.core.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
+from app.core.limits import MAX_BUFFERED_BYTES, MAX_HEADER_BYTES, MAX_URL_BYTES
 from app.http.problems import app_problem, http_problem
 
 # Starlette decodes forms with any codec that the client names, and some of Python's take quadratic
@@ -35,16 +35,17 @@ class RequestLimits:
 
     def __init__(self, settings: Settings, max_arriving_bodies: int) -> None:
         self._max_body_bytes = settings.max_body_bytes
+        self._max_buffered_bytes = min(settings.max_body_bytes, MAX_BUFFERED_BYTES)
         self._body_timeout = settings.body_timeout
-        self._max_arriving_bytes = max_arriving_bodies * settings.max_body_bytes
+        self._max_arriving_bytes = max_arriving_bodies * self._max_buffered_bytes
         self._arriving_bytes = 0
 
-    def check_head(self, scope: Scope) -> bool:
-        """Check the URL and the headers. Return whether a body follows."""
+    def check_head(self, scope: Scope) -> int | None:
+        """Check the URL and the headers. Return the size of the body, None if it isn't known."""
         if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             raise RejectRequest(414)
         size = hosts = 0
-        has_body = False
+        length: int | None = 0
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             if name not in _CHECKED:
@@ -52,10 +53,9 @@ class RequestLimits:
             if name == b"host":
                 hosts += 1
             elif name == b"content-length":
-                self._check_length(value)
-                has_body = has_body or value != b"0"
+                length = _parse_length(value)
             elif name == b"transfer-encoding":
-                has_body = True
+                length = None
             elif name == b"content-type":
                 if b"charset" in value.lower() and b"charset" in _UTF_8.sub(b"", value.lower()):
                     raise RejectRequest(415)
@@ -65,24 +65,24 @@ class RequestLimits:
             raise RejectRequest(431)
         if hosts != 1 and scope.get("http_version") == "1.1":  # RFC 9112 section 3.2
             raise RejectRequest(400)
-        return has_body
+        return length
 
-    def _check_length(self, content_length: bytes) -> None:
-        if not content_length.isdigit():
-            raise RejectRequest(400)
-        if len(content_length) > _MAX_DIGITS or int(content_length) > self._max_body_bytes:
-            raise RejectRequest(413)
+    async def read_body(
+        self, receive: Receive, length: int | None, own_limit: int | None
+    ) -> tuple[Receive, bool]:
+        """Read the body. Return a `receive` that starts with it, and whether the body is complete.
 
-    async def read_body(self, receive: Receive) -> Receive:
-        """Read the whole body and return a `receive` that starts with it.
-
-        Raises ClientDisconnect when the client has gone.
+        *own_limit* is the route's. Raises ClientDisconnect when the client has gone.
         """
+        limit = self._max_body_bytes if own_limit is None else own_limit
+        if (length or 0) > limit:
+            raise RejectRequest(413)
         body = bytearray()
         more = True
+        is_large = (length or 0) > self._max_buffered_bytes
         try:
             async with asyncio.timeout(self._body_timeout):
-                while more:
+                while more and not is_large:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnect
@@ -90,22 +90,58 @@ class RequestLimits:
                     more = message.get("more_body", False)
                     body += chunk
                     self._arriving_bytes += len(chunk)
-                    if len(body) > self._max_body_bytes:
+                    if len(body) > limit:
                         raise RejectRequest(413)
                     if self._arriving_bytes > self._max_arriving_bytes:
                         raise RejectRequest(503)
+                    is_large = len(body) > self._max_buffered_bytes
         except TimeoutError:
             raise RejectRequest(408) from None
         finally:
             self._arriving_bytes -= len(body)
-        first: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+        rest = self._read_pieces(receive, limit - len(body)) if more else receive
+        first: Message | None = {"type": "http.request", "body": bytes(body), "more_body": more}
 
         async def receive_body_first() -> Message:
             nonlocal first
             message, first = first, None
-            return message or await receive()
+            return message or await rest()
 
-        return receive_body_first
+        return receive_body_first, not more
+
+    def _read_pieces(self, receive: Receive, limit: int) -> Receive:
+        """Return a `receive` that waits for each piece of the body for a limited time."""
+        more = True
+
+        async def receive_piece() -> Message:
+            nonlocal limit, more
+            if not more:
+                return await receive()
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    message = await receive()
+            except TimeoutError:
+                raise _rejection(408) from None
+            more = message.get("more_body", False)
+            limit -= len(message.get("body", b""))
+            if limit < 0:
+                raise _rejection(413)
+            return message
+
+        return receive_piece
+
+
+def _rejection(status: int) -> HTTPException:
+    # FastAPI lets an HTTPException through while it parses a body.
+    return HTTPException(status, headers={"Connection": "close"})
+
+
+def _parse_length(content_length: bytes) -> int:
+    if not content_length.isdigit():
+        raise RejectRequest(400)
+    if len(content_length) > _MAX_DIGITS:
+        raise RejectRequest(413)
+    return int(content_length)
 
 
 async def reject(status: int, scope: Scope, receive: Receive, send: Send, linger: float) -> None:

@@ -4,23 +4,24 @@ import asyncio
 import logging
 import re
 import time
+from typing import Any
 
-from fastapi import Response
+from fastapi import FastAPI, Request, Response
 from fastapi.middleware import Middleware
 from starlette.datastructures import Headers
 from starlette.middleware import cors
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.middleware import proxy_headers
 
 from app.core.config import Settings
-from app.core.exceptions import UnavailableError
+from app.core.exceptions import AppError, UnavailableError
 from app.core.limits import LINGER_SECONDS, MAX_ARRIVING_BODIES, SLOT_WAIT_SECONDS
 from app.core.logging import client_var, request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
-from app.http.methods import route_head_as_get
-from app.http.problems import http_problem, unhandled_problem
+from app.http.problems import error_response, http_problem, install_error_handlers
+from app.http.routing import Routes, apply_root_path, body_limit, route_head_as_get
 from app.http.shutdown import shutdown
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -28,8 +29,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# Load balancers call these every few seconds.
-_PROBES = {"/livez", "/readyz"}
+# A response with one of these can be cached, or says itself how.
+_CACHE_HEADERS = {b"cache-control", b"etag", b"last-modified"}
 
 
 def middleware_stack(settings: Settings) -> list[Middleware]:
@@ -45,9 +46,23 @@ def middleware_stack(settings: Settings) -> list[Middleware]:
         )
         stack.insert(0, cors_middleware)
     if settings.trusted_proxies:
-        proxies = [str(network) for network in settings.trusted_proxies]
+        proxies = [*settings.trusted_proxies]
+        if "unix" in proxies:
+            proxies.append("unix:")  # as nginx calls a peer on a Unix socket of its own
         stack.insert(0, Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies))
     return stack
+
+
+class ProxyHeadersMiddleware(proxy_headers.ProxyHeadersMiddleware):
+    """Calls peers without an address `unix`, which TRUSTED_PROXIES may list.
+
+    Such a peer is connected to a Unix socket.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan" and not (scope.get("client") or ("",))[0]:
+            scope["client"] = ("unix", 0)
+        await super().__call__(scope, receive, send)
 
 
 class CORSMiddleware(cors.CORSMiddleware):
@@ -60,9 +75,8 @@ class CORSMiddleware(cors.CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code != 200:
             response = Response(status_code=204)
-        add_common_headers(
-            response.raw_headers, choose_request_id(request_headers.get("x-request-id"))
-        )
+        request_id = choose_request_id(request_headers.get("x-request-id"))
+        add_common_headers(response.raw_headers, request_id)
         return response
 
 
@@ -71,7 +85,8 @@ class RequestMiddleware:
 
     At most `max_concurrent_requests` run at a time; others wait for a moment, in order. A request
     holds a slot from the moment its body has been read until its response starts, so slow uploads
-    and streams hold none. Probes need no slot.
+    and streams hold none. Probes need no slot. Nor do requests with a large body, which their routes
+    read while it arrives.
 
     It also answers unhandled errors: Starlette's own handler is outside of all middleware, so its
     responses would lack these headers.
@@ -87,22 +102,41 @@ class RequestMiddleware:
         max_arriving_bodies: int = MAX_ARRIVING_BODIES,
     ) -> None:
         self._app = app
+        self._root_path = settings.root_path
+        self._routes: Routes | None = None
         self._limits = RequestLimits(settings, max_arriving_bodies)
         self._slots = asyncio.Semaphore(settings.max_concurrent_requests)
         self._slot_wait = slot_wait
         self._linger = linger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        app = scope["app"]
+        routes = self._routes
+        if routes is None or routes.count != len(app.routes):
+            routes = self._look_at_routes(app)
+        apply_root_path(scope, self._root_path, routes)
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        else:
+            await self._respond(app, routes, scope, receive, send)
+
+    async def _respond(
+        self, app: FastAPI, routes: Routes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         began_at = time.perf_counter()
-        is_probe = scope["path"].removeprefix(scope.get("root_path", "")) in _PROBES
-        response = ResponseSender(scope, send)
+        is_probe = scope["path"].removeprefix(scope.get("root_path", "")) in routes.probes
+        response = ResponseSender(scope, send, routes.credentials)
         try:
-            if self._limits.check_head(scope):
-                receive = await self._limits.read_body(receive)
-            if not is_probe:
+            needs_slot = not is_probe
+            length = self._limits.check_head(scope)
+            if length != 0:
+                own_limit = body_limit(scope) if routes.have_own_body_limits else None
+                receive, is_complete = await self._limits.read_body(receive, length, own_limit)
+                needs_slot = needs_slot and is_complete
+            if needs_slot:
                 if self._slots.locked():
                     await self._wait_for_slot()
                 else:
@@ -116,11 +150,20 @@ class RequestMiddleware:
         except Exception as error:
             if response.status:
                 raise
+            if not isinstance(error, AppError):
+                logger.exception("Unhandled error")
             # The whole request has been read, so the connection can stay open.
-            await unhandled_problem(scope, error)(scope, receive, response)
+            answer = await error_response(app, Request(scope, receive), error)
+            await answer(scope, receive, response)
         finally:
             response.free_slot()
             _log(logging.DEBUG if is_probe else logging.INFO, scope, response.status, began_at)
+
+    def _look_at_routes(self, app: FastAPI) -> Routes:
+        self._routes = Routes(app, self._root_path)
+        for mounted in self._routes.mounted:
+            install_error_handlers(mounted)
+        return self._routes
 
     async def _wait_for_slot(self) -> None:
         try:
@@ -136,13 +179,22 @@ class ResponseSender:
     Replaces errors in plain text, which Starlette's static files send, with problem details.
     """
 
-    __slots__ = ("_is_replaced", "_request_id", "_scope", "_send", "slots", "status")
+    __slots__ = (
+        "_is_personal",
+        "_is_replaced",
+        "_request_id",
+        "_scope",
+        "_send",
+        "slots",
+        "status",
+    )
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, credentials: set[bytes]) -> None:
         self._scope = scope
         self._send = send
-        offered = dict(scope["headers"]).get(b"x-request-id", b"")
-        self._request_id = choose_request_id(offered.decode("latin-1"))
+        headers = dict(scope["headers"])
+        self._is_personal = not credentials.isdisjoint(headers) or "/auth/" in scope["path"]
+        self._request_id = choose_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         # Never reset: servers run each request in a context of its own.
         request_id_var.set(self._request_id)
         if client := scope.get("client"):
@@ -158,6 +210,12 @@ class ResponseSender:
             self.free_slot()
             self.status = message["status"]
             headers = list(message.get("headers", ()))
+            if (
+                self._is_personal
+                and self.status != 304
+                and _CACHE_HEADERS.isdisjoint(dict(headers))
+            ):
+                headers.append((b"cache-control", b"no-store"))
             if self.status >= 400 and _is_plain_text(headers):
                 self._is_replaced = True
                 problem = http_problem(self._scope, self.status, _without_content(headers))
@@ -182,9 +240,6 @@ def choose_request_id(offered: str | None = None) -> str:
 
 
 def add_common_headers(headers: RawHeaders, request_id: str) -> None:
-    if b"cache-control" not in dict(headers):
-        # Responses hold personal data. A route whose responses may be cached sets the header.
-        headers.append((b"cache-control", b"no-store"))
     headers.append((b"x-content-type-options", b"nosniff"))
     headers.append((b"x-request-id", request_id.encode()))
     if shutdown.begun:

@@ -1,19 +1,34 @@
 """Problem details (RFC 9457): every error response is made here."""
 
 import logging
+from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request, Response
+from fastapi.exception_handlers import (
+    http_exception_handler,
+    request_validation_exception_handler,
+)
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from app.core.exceptions import AppError, InvalidInputError, UnavailableError
+from app.core.exceptions import (
+    AppError,
+    ForbiddenError,
+    InvalidInputError,
+    TooManyAttemptsError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from app.core.logging import request_id_var
 from app.core.validation import describe_error
-from app.http.methods import allowed_methods
+from app.http.routing import allowed_methods, misses_slash
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +46,16 @@ HTTP_PROBLEMS = {
     431: ("Headers too large", "The headers are too large."),
 }
 _OTHER_PROBLEM = ("HTTP error", "The request can't be processed.")
+# Statuses that libraries use too, such as FastAPI's security schemes, and the headers they need.
+_APP_ERRORS: dict[int, tuple[type[AppError], dict[str, str]]] = {
+    401: (UnauthorizedError, {"www-authenticate": "Bearer"}),
+    403: (ForbiddenError, {}),
+    429: (TooManyAttemptsError, {"retry-after": "1"}),
+    500: (AppError, {}),
+    503: (UnavailableError, {"retry-after": "1"}),
+}
 _PARAMETERS = {"query", "path", "header", "cookie"}
+_MAX_PLACES = 16  # in a body that was made to have many
 
 
 class ProblemResponse(JSONResponse):
@@ -45,7 +69,7 @@ class ProblemResponse(JSONResponse):
         detail: str,
         *,
         slug: str | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         errors: list[dict[str, str]] | None = None,
     ) -> None:
         """*scope* is None if the request couldn't be read. The title is the default *slug*."""
@@ -63,9 +87,14 @@ class ProblemResponse(JSONResponse):
 
 
 def http_problem(
-    scope: Scope | None, status: int, headers: dict[str, str] | None = None
+    scope: Scope | None, status: int, headers: Mapping[str, str] | None = None
 ) -> ProblemResponse:
     """Make the response for an error that has no AppError, such as 413."""
+    if status in _APP_ERRORS:
+        error, needed = _APP_ERRORS[status]
+        detail = "Valid credentials are required." if status == 401 else error.detail
+        headers = needed | {name.lower(): value for name, value in (headers or {}).items()}
+        return ProblemResponse(scope, status, error.title, detail, slug=error.slug, headers=headers)
     title, detail = HTTP_PROBLEMS.get(status, _OTHER_PROBLEM)
     return ProblemResponse(scope, status, title, detail, headers=headers)
 
@@ -85,12 +114,17 @@ def app_problem(scope: Scope, error: AppError) -> ProblemResponse:
     )
 
 
-def unhandled_problem(scope: Scope, error: Exception) -> ProblemResponse:
-    """Make the response for an error that no handler has caught. A bug becomes 500."""
-    if isinstance(error, AppError):
-        return app_problem(scope, error)
-    logger.error("Unhandled error", exc_info=error)
-    return app_problem(scope, AppError())
+async def error_response(app: Starlette, request: Request, error: Exception) -> Response:
+    """Return the answer of the application's handler for *error*, which may be the owner's."""
+    # As in Starlette, a handler for 500 is one for Exception.
+    kinds: list[Any] = [*type(error).__mro__]
+    kinds.insert(kinds.index(Exception), 500)
+    handler = next(app.exception_handlers[kind] for kind in kinds if kind in app.exception_handlers)
+    if iscoroutinefunction(handler):
+        response: Response = await handler(request, error)
+    else:
+        response = await run_in_threadpool(handler, request, error)
+    return response
 
 
 def _located(location: tuple[Any, ...], detail: str) -> dict[str, str]:
@@ -102,10 +136,32 @@ def _located(location: tuple[Any, ...], detail: str) -> dict[str, str]:
     return {"detail": detail, "pointer": "".join(f"/{name}" for name in names)}
 
 
-def _describe(error: dict[str, Any]) -> dict[str, str]:
+def _path_in_body(error: Mapping[str, Any], body: Any) -> list[Any]:
+    """Return where *error* is in the body.
+
+    Pydantic's location also names members of unions, as in `("pets", 0, "cat", "lives")`. So each
+    name may be a step or not. The steps lead to the error's input, or to what lacks a field.
+    """
+    names = list(error["loc"][1:])
+    field = names[-1:] if error["type"] == "missing" else []
+    places: list[tuple[Any, list[Any]]] = [(body, [])]
+    for name in names[: len(names) - len(field)]:
+        found: dict[int, tuple[Any, list[Any]]] = {}
+        for value, path in places:
+            if (isinstance(value, Mapping) and name in value) or (
+                isinstance(value, list) and isinstance(name, int) and name < len(value)
+            ):
+                found.setdefault(id(value[name]), (value[name], [*path, name]))
+            found.setdefault(id(value), (value, path))
+        places = list(found.values())[:_MAX_PLACES]
+    exact = [path for value, path in places if value is error.get("input")]
+    return [*(exact or [path for _, path in places])[0], *field]
+
+
+def _describe(error: Mapping[str, Any], body: Any) -> dict[str, str]:
     location = error["loc"]
-    if error["type"] == "json_invalid" and isinstance(location[-1], int):
-        location = location[:-1]  # FastAPI adds the position where the parser stopped
+    if location[0] not in _PARAMETERS:
+        location = (location[0], *_path_in_body(error, body))
     return _located(location, describe_error(error))
 
 
@@ -115,8 +171,13 @@ async def _handle_app_error(request: Request, error: AppError) -> ProblemRespons
     return app_problem(request.scope, error)
 
 
-async def _handle_http_exception(request: Request, error: HTTPException) -> ProblemResponse:
+async def _handle_http_exception(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
+    if error.status_code in {204, 304}:
+        return Response(status_code=error.status_code, headers=headers)
+    if error.status_code == 404 and misses_slash(request.scope):
+        url = request.url.replace(path=f"{request.url.path}/")
+        return RedirectResponse(url.path + (f"?{url.query}" if url.query else ""))
     if error.status_code == 405:
         headers["Allow"] = allowed_methods(request.scope)
     return http_problem(request.scope, error.status_code, headers)
@@ -128,13 +189,28 @@ async def _handle_validation_error(
     if any(isinstance(problem["input"], bytes) for problem in error.errors()):
         # FastAPI validates the raw bytes of a body whose content type isn't JSON.
         return http_problem(request.scope, 415)
-    errors = [_describe(problem) for problem in error.errors()]
+    errors = [_describe(problem, error.body) for problem in error.errors()]
     detail = "The request is not valid; see `errors`."
     return ProblemResponse(request.scope, 422, "Validation error", detail, errors=errors)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    app.exception_handler(AppError)(_handle_app_error)
-    # Starlette's class: the router raises it for unknown paths and methods.
-    app.exception_handler(HTTPException)(_handle_http_exception)
-    app.exception_handler(RequestValidationError)(_handle_validation_error)
+async def _handle_bug(request: Request, _error: Exception) -> ProblemResponse:
+    return app_problem(request.scope, AppError())
+
+
+def install_error_handlers(app: Starlette) -> None:
+    """Have errors of *app* answered with problem details, except where it has its own handlers.
+
+    Applications that are mounted get the handlers with the first request.
+    """
+    handlers: dict[Any, Any] = {
+        AppError: _handle_app_error,
+        # Starlette's class: the router raises it for unknown paths and methods.
+        HTTPException: _handle_http_exception,
+        RequestValidationError: _handle_validation_error,
+        Exception: _handle_bug,
+    }
+    defaults = {None, http_exception_handler, request_validation_exception_handler}
+    for kind, handler in handlers.items():
+        if app.exception_handlers.get(kind) in defaults:
+            app.exception_handlers[kind] = handler

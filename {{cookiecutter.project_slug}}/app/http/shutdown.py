@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+Handler = Callable[[int, FrameType | None], Any]
+
 # Handlers of event loops do nothing themselves, and what the loop does can't be delayed.
 _LOOPS = {"asyncio", "uvloop"}
 
@@ -17,6 +19,7 @@ class Shutdown:
 
     def __init__(self) -> None:
         self.begun = False
+        self.server_handler: Handler | None = None  # of the signal, once the application starts
 
     @contextmanager
     def on_sigterm(self, delay: float) -> Iterator[bool]:
@@ -27,7 +30,7 @@ class Shutdown:
 
         Yields False for a server that doesn't handle the signal through the `signal` module.
         """
-        stop_server = _server_handler()
+        self.server_handler = stop_server = _server_handler()
         if stop_server is None:
             yield False
             return
@@ -47,7 +50,7 @@ class Shutdown:
             signal.signal(signal.SIGTERM, stop_server)
 
 
-def _server_handler() -> Callable[[int, FrameType | None], Any] | None:
+def _server_handler() -> Handler | None:
     handler = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         return None

@@ -2,9 +2,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RequestSchema(BaseModel):
-    """A request body. Unknown fields are rejected."""
+    """A request body. Unknown fields are rejected, and numbers that JSON can't carry."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class ResponseSchema(BaseModel):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from app.schemas.base import ResponseSchema
 
@@ -19,6 +19,10 @@ class ParameterProblem(ResponseSchema):
     name: str
 
 
+class InvalidField(RootModel[BodyProblem | ParameterProblem]):
+    """A name for the union, which generated clients would otherwise invent."""
+
+
 class Problem(ResponseSchema):
     type: Annotated[str, Field(examples=["/problems/not-found"])]
     title: str
@@ -29,4 +33,4 @@ class Problem(ResponseSchema):
 
 
 class ValidationProblem(Problem):
-    errors: list[BodyProblem | ParameterProblem]
+    errors: list[InvalidField]

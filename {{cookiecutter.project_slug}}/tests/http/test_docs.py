@@ -1,6 +1,7 @@
 """The page that shows the OpenAPI document."""
 
 import re
+from urllib.parse import urljoin
 
 import httpx2
 import pytest
@@ -12,9 +13,21 @@ async def test_docs_need_no_internet(client: httpx2.AsyncClient) -> None:
     assert page.status_code == 200
     urls = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(urls) == 3
-    for url in urls:
-        assert url.startswith("/docs/assets/")
-        assert (await client.get(url)).status_code == 200
+    for url in [*urls, *re.findall(r"url: '([^']+)'", page.text)]:
+        assert "://" not in url
+        assert not url.startswith("/")  # a proxy may serve the page under any path
+        assert (await client.get(urljoin("/docs", url))).status_code == 200
+
+
+async def test_assets_may_be_cached(client: httpx2.AsyncClient) -> None:
+    asset = "/docs/assets/swagger-ui-bundle.js"
+    first = await client.get(asset, headers={"Cookie": "session=1"})
+    assert "Cache-Control" not in first.headers
+    etag = {"If-None-Match": first.headers["ETag"]}
+    again = await client.get(asset, headers=etag)
+    assert again.status_code == 304
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert "Cache-Control" not in again.headers
 
 
 async def test_project_name_is_escaped(

@@ -1,12 +1,15 @@
 """The request's id, the common headers and the line in the log."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, Response, Security, WebSocket
+from fastapi.security import APIKeyHeader
+
+from tests.support import AUTH
 
 
 @pytest.mark.parametrize("offered", ["abc-123_X.y", "x" * 128])
@@ -44,8 +47,30 @@ async def test_route_may_allow_caching(app: FastAPI, client: httpx2.AsyncClient)
     async def cached(response: Response) -> None:
         response.headers["Cache-Control"] = "max-age=60"
 
-    assert (await client.get("/cached")).headers.get_list("Cache-Control") == ["max-age=60"]
-    assert (await client.get("/livez")).headers["Cache-Control"] == "no-store"
+    signed_in = {"Authorization": "Bearer x"}
+    response = await client.get("/cached", headers=signed_in)
+    assert response.headers.get_list("Cache-Control") == ["max-age=60"]
+
+
+async def test_only_personal_responses_are_not_stored(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    @app.get("/keyed", include_in_schema=False)
+    async def keyed(_: Annotated[str, Security(APIKeyHeader(name="X-Key"))]) -> None:
+        """Answers 200."""
+
+    personal: list[dict[str, str]] = [
+        {"Authorization": "Bearer x"},
+        {"Cookie": "session=1"},
+        {"X-Key": "1"},
+    ]
+    for headers in personal:
+        for path in ("/livez", "/nothing"):
+            response = await client.get(path, headers=headers)
+            assert response.headers["Cache-Control"] == "no-store"
+    assert (await client.post(f"{AUTH}/token")).headers["Cache-Control"] == "no-store"
+    for path in ("/livez", "/nothing"):
+        assert "Cache-Control" not in (await client.get(path)).headers
 
 
 async def test_websocket_passes_through(app: FastAPI) -> None:

@@ -87,7 +87,7 @@ async def test_no_content_has_no_schema(operations: dict[str, dict[str, Any]]) -
 
 def test_route_may_describe_more() -> None:
     app = FastAPI(generate_unique_id_function=operation_id)
-    install_openapi(app)
+    install_openapi(app, "")
     header = {"description": "How old the answer is", "schema": {"type": "integer"}}
     responses = problems(EmailTakenError, LastSuperuserError) | {410: {"headers": {"Age": header}}}
 

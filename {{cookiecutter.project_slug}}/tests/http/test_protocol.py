@@ -88,7 +88,6 @@ def assert_problem(answer: bytes, status: int, slug: str) -> None:
         b"content-type: application/problem+json",
         b"connection: close",
         b"x-content-type-options: nosniff",
-        b"cache-control: no-store",
     ):
         assert header in head
     problem: dict[str, Any] = json.loads(body)

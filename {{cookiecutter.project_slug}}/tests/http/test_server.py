@@ -5,17 +5,20 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import uvicorn
 
 from app.core.config import Settings
-from app.http.server import report_missing_features
+from app.http.server import PROXIES, report_missing_features
+from app.http.shutdown import shutdown
 
-PROXIES = "TRUSTED_PROXIES as the only rule for forwarded headers"
+OURS = {"http": "app.http.protocol", "proxy_headers": False, "timeout_graceful_shutdown": 20}
 
 
 @pytest.fixture(autouse=True)
-def _not_served_by_uvicorn_with_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("app.http.protocol", "granian", "hypercorn"):
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("app.http.protocol", "granian", "gunicorn", "hypercorn"):
         monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(shutdown, "server_handler", None)
 
 
 def missing(caplog: pytest.LogCaptureFixture, level: str = "WARNING") -> list[str]:
@@ -26,17 +29,42 @@ def missing(caplog: pytest.LogCaptureFixture, level: str = "WARNING") -> list[st
     return names
 
 
+def serve_with_uvicorn(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    if options.pop("http", None):
+        monkeypatch.setitem(sys.modules, "app.http.protocol", ModuleType("protocol"))
+    server = uvicorn.Server(uvicorn.Config("nothing:app", log_config=None, **options))
+    monkeypatch.setattr(shutdown, "server_handler", server.handle_exit)
+
+
 def test_python_m_app_lacks_nothing(
     settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "app.http.protocol", ModuleType("protocol"))
+    serve_with_uvicorn(monkeypatch, **OURS)
     report_missing_features(settings, has_delay=True)
     assert caplog.records == []
 
 
-def test_bare_uvicorn(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["SHUTDOWN_TIMEOUT", "connection limits", PROXIES]),
+        (OURS | {"http": None}, ["connection limits"]),
+        (OURS | {"proxy_headers": True}, [PROXIES]),
+        (OURS | {"proxy_headers": True, "forwarded_allow_ips": ""}, []),
+        (OURS | {"proxy_headers": True, "forwarded_allow_ips": []}, []),
+        (OURS | {"timeout_graceful_shutdown": None}, ["SHUTDOWN_TIMEOUT"]),
+    ],
+)
+def test_options_of_uvicorn_are_taken_into_account(
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    expected: list[str],
+) -> None:
+    serve_with_uvicorn(monkeypatch, **options)
     report_missing_features(settings, has_delay=True)
-    assert missing(caplog) == ["SHUTDOWN_TIMEOUT", "connection limits", PROXIES]
+    assert (missing(caplog) if caplog.records else []) == expected
 
 
 @pytest.mark.parametrize("settings_values", [{"environment": "development"}])
@@ -45,14 +73,20 @@ def test_development_has_no_delay_to_miss(
 ) -> None:
     caplog.set_level("INFO")
     report_missing_features(settings, has_delay=False)
-    assert missing(caplog, "INFO") == ["SHUTDOWN_TIMEOUT", "connection limits", PROXIES]
+    assert missing(caplog, "INFO") == ["SHUTDOWN_TIMEOUT", "connection limits"]
 
 
 @pytest.mark.parametrize(
-    ("server", "expected"),
+    ("server", "arguments", "expected"),
     [
-        ("granian", ["SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "connection limits"]),
-        ("hypercorn", ["SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY"]),
+        ("granian", [], ["SHUTDOWN_TIMEOUT", "connection limits", "SHUTDOWN_DELAY"]),
+        ("hypercorn", [], ["SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY"]),
+        ("gunicorn", [], ["SHUTDOWN_TIMEOUT", "connection limits", PROXIES, "SHUTDOWN_DELAY"]),
+        (
+            "gunicorn",
+            ["--forwarded-allow-ips="],
+            ["SHUTDOWN_TIMEOUT", "connection limits", "SHUTDOWN_DELAY"],
+        ),
     ],
 )
 def test_other_servers(
@@ -60,8 +94,10 @@ def test_other_servers(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     server: str,
+    arguments: list[str],
     expected: list[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, server, ModuleType(server))
+    monkeypatch.setattr(sys, "argv", [server, *arguments])
     report_missing_features(settings, has_delay=False)
     assert missing(caplog) == expected

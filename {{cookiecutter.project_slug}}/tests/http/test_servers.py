@@ -15,6 +15,7 @@ from app.core.config import ROOT
 from app.core.event_loop import run
 from app.db.engine import make_engine
 from app.db.session import Database
+from app.http.server import PROXIES
 from app.models.user import User
 from app.models.user_session import UserSession
 from tests.service import Service, running_service
@@ -32,19 +33,18 @@ DOCUMENT = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\.venv/bin/(.+)$", DOCUMENT, re.MULTILINE)
 RUNNABLE = [c for c in COMMANDS if sys.platform != "win32" or not c.startswith("gunicorn")]
 
-PROXIES = "TRUSTED_PROXIES as the only rule for forwarded headers"
 # The features that the log reports as missing, by the first words of the command.
 MISSING = {
     "python -m app": None,
     "uvicorn app.main:app --port 8000 --http": None,
-    "uvicorn": {"SHUTDOWN_TIMEOUT", "connection limits", PROXIES},
-    "fastapi": {"SHUTDOWN_TIMEOUT", "connection limits", PROXIES},
+    "uvicorn": {"connection limits"},
+    "fastapi run": {"SHUTDOWN_TIMEOUT", "connection limits"},
+    "fastapi dev": {"SHUTDOWN_TIMEOUT", "connection limits", PROXIES},
     "gunicorn app.main:app --bind 127.0.0.1:8000 --worker-class uvicorn": {
         "SHUTDOWN_TIMEOUT",
         "connection limits",
-        PROXIES,
     },
-    "gunicorn": {"SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "connection limits", PROXIES},
+    "gunicorn": {"SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "connection limits"},
     "hypercorn": {"SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY"},
     "granian": {"SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "connection limits"},
 }
