@@ -142,10 +142,6 @@ async def test_closed_pipe_does_not_undo_success(run: Any, monkeypatch: pytest.M
     assert not isinstance(sys.stdout, Closed)
 
 
-def test_exhausted_pool_is_explained() -> None:
-    assert "Try again" in manage.explain(PoolTimeoutError())[""]
-
-
 async def test_clean_up_reports_what_it_deleted(
     run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

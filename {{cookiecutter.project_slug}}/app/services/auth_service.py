@@ -90,8 +90,8 @@ class AuthService:
         try:
             await self._rate_limits.hit(PER_ACCOUNT, email or username)
         except TooManyAttemptsError:
-            blocked = await find_user_by_email(self._reader, email) if email else None
-            log_security_event("login-blocked", account_id=blocked.id if blocked else None)
+            blocked = await find_credentials_by_email(self._reader, email) if email else None
+            log_security_event("login-blocked", account_id=blocked.user_id if blocked else None)
             raise
         # The slot comes before the user is read, so that queued logins don't touch the database.
         async with self._hasher.slot():
