@@ -216,7 +216,7 @@ def load_settings(**values: Any) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         lines = []
-        for problem in error.errors(include_url=False):
+        for problem in error.errors(include_input=False, include_url=False):
             name = str(problem["loc"][0]).upper() if problem["loc"] else ""
             message = _MESSAGES.get(problem["type"]) or describe_error(problem)
             message = message.replace("Input should", "must")
