@@ -72,6 +72,9 @@ def make_engine(
 
 def make_migration_engine(url: URL) -> AsyncEngine:
     """Make an engine for Alembic: it keeps no connection, and statements may take any time."""
+    if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
+        # No request waits, and a database that its host has suspended takes seconds to wake up.
+        url = url.update_query_dict({"connect_timeout": "10"})
     engine = _create_engine(url, time_limit=None, poolclass=NullPool)
     if url.get_backend_name() == "sqlite":
         # Foreign keys stay off: to change a table, SQLite drops it and puts a copy in its place.
