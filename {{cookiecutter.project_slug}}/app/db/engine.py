@@ -35,7 +35,7 @@ def make_engine(
     closing connections costs more than waiting for one. Times are in seconds. Errors of statements
     don't show parameters, which are personal data.
 
-    Its connections are in autocommit. A transaction begins with a statement of ours, unless the
+    Its connections are in autocommit. Transactions begin with an explicit statement, unless the
     execution option `transactional` is false.
     """
     engine = _create_engine(
@@ -56,10 +56,13 @@ def make_engine(
         event.listen(engine.sync_engine, "checkout", _check_postgresql)
         event.listen(engine.sync_engine, "checkin", _note_use)
         # In the same round trip. Settings of the session would get lost behind a pooler.
-        begin = (
-            f"BEGIN; SET LOCAL statement_timeout = {statement_timeout * 1000:.0f}; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {2 * statement_timeout * 1000:.0f}"
+        milliseconds = round(statement_timeout * 1000)
+        statements = (
+            "BEGIN",
+            f"SET LOCAL statement_timeout = {milliseconds}",
+            f"SET LOCAL idle_in_transaction_session_timeout = {2 * milliseconds}",
         )
+        begin = ";".join(statements)
 
     def begin_transaction(connection: Connection) -> None:
         if connection.get_execution_options().get("transactional", True):
