@@ -109,7 +109,7 @@ def _options(query: str) -> dict[str, str]:
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     options: dict[str, str] = {}
     hosts: list[tuple[str, str]] = []
-    # Unlike in forms, `+` is no space here.
+    # Unlike in forms, `+` means itself.
     for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         if name == "host":
             # SQLAlchemy's form of several hosts: host=a:5432&host=b:5432.

@@ -8,7 +8,7 @@ from app.db.session import ReadSession
 
 
 class IsWritable(FunctionElement[bool]):
-    """Tells whether the server accepts changes: a standby doesn't, nor one that was set read-only."""
+    """True if the server accepts changes. A standby doesn't, nor one that was set read-only."""
 
     type = Boolean()
     inherit_cache = True

@@ -35,7 +35,7 @@ def make_engine(
     closing connections costs more than waiting for one. Times are in seconds. Errors of statements
     don't show parameters, which are personal data.
 
-    Its connections are in autocommit. A transaction begins with a statement of ours, unless the
+    Its connections are in autocommit. Transactions begin with an explicit statement, unless the
     execution option `transactional` is false.
     """
     engine = _create_engine(
@@ -56,10 +56,13 @@ def make_engine(
         event.listen(engine.sync_engine, "checkout", _check_postgresql)
         event.listen(engine.sync_engine, "checkin", _note_use)
         # In the same round trip. Settings of the session would get lost behind a pooler.
-        begin = (
-            f"BEGIN; SET LOCAL statement_timeout = {statement_timeout * 1000:.0f}; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {2 * statement_timeout * 1000:.0f}"
+        milliseconds = round(statement_timeout * 1000)
+        statements = (
+            "BEGIN",
+            f"SET LOCAL statement_timeout = {milliseconds}",
+            f"SET LOCAL idle_in_transaction_session_timeout = {2 * milliseconds}",
         )
+        begin = ";".join(statements)
 
     def begin_transaction(connection: Connection) -> None:
         if connection.get_execution_options().get("transactional", True):
@@ -72,6 +75,9 @@ def make_engine(
 
 def make_migration_engine(url: URL) -> AsyncEngine:
     """Make an engine for Alembic: it keeps no connection, and statements may take any time."""
+    if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
+        # No request waits, and a database that its host has suspended takes seconds to wake up.
+        url = url.update_query_dict({"connect_timeout": "10"})
     engine = _create_engine(url, time_limit=None, poolclass=NullPool)
     if url.get_backend_name() == "sqlite":
         # Foreign keys stay off: to change a table, SQLite drops it and puts a copy in its place.

@@ -1,4 +1,4 @@
-"""DATABASE_URL in the forms that people have it. What is wrong is told without showing a value."""
+"""DATABASE_URL in the forms that people have it. Errors show no values."""
 
 import ssl
 from pathlib import Path

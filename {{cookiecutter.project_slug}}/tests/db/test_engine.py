@@ -35,11 +35,19 @@ async def test_sqlite_has_foreign_keys_and_concurrent_readers(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite+aiosqlite:///app.db", "postgresql+psycopg://user:password@127.0.0.1/app"]
+    ("url", "connect_timeout"),
+    [
+        ("sqlite+aiosqlite:///app.db", None),
+        ("postgresql+psycopg://user:password@127.0.0.1/app", "10"),
+        ("postgresql+psycopg://user:password@127.0.0.1/app?connect_timeout=3", "3"),
+    ],
 )
-async def test_migration_engine_keeps_no_connections(url: str) -> None:
+async def test_migration_engine_keeps_no_connections_and_waits_to_connect(
+    url: str, connect_timeout: str | None
+) -> None:
     engine = make_migration_engine(make_url(url))
     assert isinstance(engine.pool, NullPool)
+    assert engine.url.query.get("connect_timeout") == connect_timeout
     await engine.dispose()
 
 

@@ -145,7 +145,7 @@ async def test_read_that_takes_too_long_is_cancelled_on_the_server(
 
 
 @pytest.mark.slow
-async def test_processes_that_migrate_at_once_take_turns(migrated_url: URL) -> None:
+async def test_processes_that_migrate_at_once_all_succeed(migrated_url: URL) -> None:
     alembic_ = [sys.executable, "-m", "alembic"]
     settings = environment(migrated_url)
 

@@ -1,4 +1,4 @@
-"""psycopg's connection with time limits, on a server that answers, hangs or ends as told."""
+"""psycopg's connection with time limits, on a server that answers, hangs or ends."""
 
 import asyncio
 import socket
