@@ -18,7 +18,6 @@ from tests.faults.postgres.server import (
 )
 from tests.support import (
     ME,
-    PASSWORD,
     USERS,
     UserClient,
     assert_problem,
