@@ -48,6 +48,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "tests/db/test_read_session_postgres.py",
         "tests/faults/postgres",
     ],
+    ("database", "sqlite"): ["tests/crud/test_lists_sqlite.py"],
 }
 
 # The ones among them that replace another file.

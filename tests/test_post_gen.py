@@ -96,14 +96,13 @@ def test_files_of_the_chosen_answer_are_kept(project: Path, database: str) -> No
     assert result.returncode == 0, result.stderr
     expected = {"README.md", "app/db/session.py", *hook.INSTEAD_OF.values()}
     expected |= {"scripts/setup_environment.py", "arguments.json"}
-    if database == "postgresql":
-        expected |= {*hook.ONLY_WITH["database", "postgresql"]} - hook.INSTEAD_OF.keys()
+    expected |= {*hook.ONLY_WITH["database", database]} - hook.INSTEAD_OF.keys()
     assert files_of(project) == expected
     for special, path in hook.INSTEAD_OF.items():
         kept = special if database == "postgresql" else path
         assert (project / path).read_text() == kept
     # No empty folders, and no compiled files.
-    assert (project / "tests").exists() == (database == "postgresql")
+    assert (project / "tests/db").exists() == (database == "postgresql")
     assert not list(project.rglob("__pycache__"))
 
 

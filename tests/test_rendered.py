@@ -68,6 +68,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "tests/faults/postgres/test_limits.py",
         "tests/faults/postgres/test_outages.py",
     ],
+    ("database", "sqlite"): ["tests/crud/test_lists_sqlite.py"],
 }
 
 # Files that replace another one, under its name, when their answer is given.

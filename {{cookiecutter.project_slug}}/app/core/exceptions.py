@@ -77,7 +77,7 @@ class SignupClosedError(ForbiddenError):
 
 
 class NotFoundError(AppError):
-    """What is missing is named: `NotFoundError("order")`."""
+    """Names the missing thing: `NotFoundError("order")`."""
 
     status = 404
     slug = "not-found"

@@ -1,4 +1,4 @@
-"""What `alembic revision --autogenerate` and `alembic check` do beyond Alembic's own work."""
+"""Additions to `alembic revision --autogenerate` and `alembic check`."""
 
 import re
 from typing import Literal

@@ -29,7 +29,7 @@ class List(NamedTuple):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments beside the session and the parameters.
+        """The arguments other than the session and the parameters.
 
         A foreign key, such as `user_id`, selects rows that refer to the first row of its table. Any
         other argument is None.
@@ -60,10 +60,8 @@ class List(NamedTuple):
         for table in tables:
             referred = (key.referred_table for key in table.foreign_key_constraints)
             tables += [table for table in referred if table not in tables]
-        store_rows(connection, tables, count)
-        (key, *_) = self.table.primary_key.columns
         own = {name: value for name, value in self.arguments.items() if value is not None}
-        connection.execute(self.table.update().values({key.name: key} | own))
+        store_rows(connection, tables, count, own)
 
     async def explain(self, database: Database, command: str, **params: Any) -> list[Any]:
         """Fetch a page, and return what the EXPLAIN *command* says about its statement."""

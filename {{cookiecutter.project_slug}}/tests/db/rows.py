@@ -1,9 +1,10 @@
 """Rows for any table, made from its columns and constraints."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -107,8 +108,13 @@ def _sorted(tables: list[Table]) -> tuple[list[Table], list[ForeignKeyConstraint
     return [table for table, _ in ordered if table is not None], [*circles]
 
 
-def store_rows(connection: Connection, tables: list[Table], count: int = 2) -> None:
-    """Store rows in all *tables*, which refer to each other."""
+def store_rows(
+    connection: Connection,
+    tables: list[Table],
+    count: int = 2,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Store rows in all *tables*, which refer to each other; *values* are for the first one."""
     ordered, circles = _sorted(tables)
     rows: dict[str, list[dict[str, Any]]] = {}
     for table in ordered:
@@ -124,6 +130,7 @@ def store_rows(connection: Connection, tables: list[Table], count: int = 2) -> N
                         if key.referred_table is table and element.parent.nullable
                         else referred[element.column.key]
                     )
+            row.update(values if table is tables[0] else {})
         connection.execute(insert(table), rows[table.name])
 
 

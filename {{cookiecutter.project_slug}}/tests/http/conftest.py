@@ -11,5 +11,5 @@ from fastapi.staticfiles import StaticFiles
 def static_file(app: FastAPI, tmp_path: Path) -> str:
     """Return the path of a static file that Starlette serves."""
     (tmp_path / "page.css").write_text("body {}")
-    app.mount("/static", StaticFiles(directory=tmp_path))
-    return "/static/page.css"
+    app.mount("/files-of-a-test", StaticFiles(directory=tmp_path))
+    return "/files-of-a-test/page.css"
