@@ -1,10 +1,13 @@
 """Size and time limits that aren't settings, in bytes and seconds."""
 
-# A request that can't be served gets 503 in less than two seconds. Before its first statement it
+# Requests wait in order for one of MAX_CONCURRENT_REQUESTS slots. When so many wait already, the
+# next one gets 503 at once: nobody waits long, and hundreds of clients are no overload.
+MAX_WAITING_REQUESTS = 400
+# A request that can't be served gets 503 in less than six seconds. Before its first statement it
 # may wait for a slot, for a connection from the pool, and until that connection has been opened or
 # pinged. tests/core/test_limits.py checks the sum.
-SLOT_WAIT_SECONDS = 0.5
-POOL_TIMEOUT_SECONDS = 0.5  # the default of DATABASE_POOL_TIMEOUT
+SLOT_WAIT_SECONDS = 2
+POOL_TIMEOUT_SECONDS = 2  # the default of DATABASE_POOL_TIMEOUT
 CONNECT_TIMEOUT_SECONDS = 0.75
 PING_TIMEOUT_SECONDS = 0.5
 # How long to wait until the server has cancelled a statement.

@@ -8,8 +8,8 @@ from app.db.base import utc_now
 from app.db.session import ReadSession, columns_of
 from app.models.user import User
 from app.models.user_session import RefreshToken, UserSession
-from app.schemas.user import UserRead
-from app.schemas.user_session import CurrentSession, UserSessionRead
+from app.schemas.user import CurrentSession, UserRead
+from app.schemas.user_session import UserSessionRead
 
 
 def _can_be_refreshed(now: datetime | BindParameter[datetime]) -> Exists:

@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 from app.core.exceptions import AppError
 from app.core.limits import POOL_TIMEOUT_SECONDS
 from app.db.errors import needs_new_connection, translate_db_error
+from app.db.pool import FairPool
 from app.db.postgresql import PostgresConnection
 
 # A connection that has been used within this time isn't pinged.
@@ -43,6 +44,7 @@ def make_engine(
         # One second more: the server's own time-out comes first, if there is one.
         time_limit=statement_timeout + 1,
         isolation_level="AUTOCOMMIT",
+        poolclass=FairPool,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,

@@ -9,8 +9,7 @@ from fastapi.security import OAuth2PasswordBearer
 from app.core.exceptions import ForbiddenError, UnauthorizedError
 from app.core.security_events import log_security_event
 from app.dependencies.resources import get_resources
-from app.schemas.user import UserRead
-from app.schemas.user_session import CurrentSession
+from app.schemas.user import CurrentSession, UserRead
 from app.services.auth_service import authenticate
 
 # auto_error=False: a missing token gets the same problem details as an invalid one.

@@ -17,7 +17,7 @@ from uvicorn.middleware import proxy_headers
 
 from app.core.config import Settings
 from app.core.exceptions import AppError, UnavailableError
-from app.core.limits import LINGER_SECONDS, MAX_ARRIVING_BODIES, SLOT_WAIT_SECONDS
+from app.core.limits import LINGER_SECONDS, MAX_ARRIVING_BODIES, MAX_WAITING_REQUESTS, SLOT_WAIT_SECONDS
 from app.core.logging import client_var, request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
 from app.http.problems import error_response, http_problem, install_error_handlers
@@ -99,6 +99,7 @@ class RequestMiddleware:
         *,
         slot_wait: float = SLOT_WAIT_SECONDS,
         linger: float = LINGER_SECONDS,
+        max_waiting: int = MAX_WAITING_REQUESTS,
         max_arriving_bodies: int = MAX_ARRIVING_BODIES,
     ) -> None:
         self._app = app
@@ -107,6 +108,8 @@ class RequestMiddleware:
         self._limits = RequestLimits(settings, max_arriving_bodies)
         self._slots = asyncio.Semaphore(settings.max_concurrent_requests)
         self._slot_wait = slot_wait
+        self._max_waiting = max_waiting
+        self._waiting = 0
         self._linger = linger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,11 +169,16 @@ class RequestMiddleware:
         return self._routes
 
     async def _wait_for_slot(self) -> None:
+        if self._waiting >= self._max_waiting:
+            raise UnavailableError(retry_after=1)
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._slot_wait):
                 await self._slots.acquire()
         except TimeoutError:
             raise UnavailableError(retry_after=1) from None
+        finally:
+            self._waiting -= 1
 
 
 class ResponseSender:

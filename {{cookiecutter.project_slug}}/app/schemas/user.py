@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import MISSING, Field, SecretStr, StrictBool
@@ -64,3 +64,10 @@ class UserRead(ResponseSchema):
     is_verified: bool
     created_at: datetime
     updated_at: datetime
+
+
+class CurrentSession(NamedTuple):
+    """The user session that a request is made with, and its user."""
+
+    id: UUID
+    user: UserRead

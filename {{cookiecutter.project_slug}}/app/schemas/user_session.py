@@ -1,16 +1,7 @@
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from app.schemas.base import ResponseSchema
-from app.schemas.user import UserRead
-
-
-class CurrentSession(NamedTuple):
-    """The session that a request is made with, and its user."""
-
-    id: UUID
-    user: UserRead
 
 
 class UserSessionRead(ResponseSchema):

@@ -44,7 +44,7 @@ from app.db.session import ReadSession
 from app.models.user_session import UserSession
 from app.schemas.token import TokenRead
 from app.schemas.types import parse_email
-from app.schemas.user_session import CurrentSession
+from app.schemas.user import CurrentSession
 from app.utils.rate_limit import PER_ACCOUNT, RateLimits
 
 

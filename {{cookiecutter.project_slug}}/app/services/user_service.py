@@ -31,6 +31,7 @@ from app.crud.user_session import revoke_user_sessions
 from app.db.session import ReadSession
 from app.models.user import User
 from app.schemas.user import (
+    CurrentSession,
     PasswordChange,
     UserAdminUpdate,
     UserCreate,
@@ -38,7 +39,6 @@ from app.schemas.user import (
     UserRead,
     UserUpdate,
 )
-from app.schemas.user_session import CurrentSession
 from app.services.account_mail import Outbox
 from app.utils.rate_limit import PER_EMAIL_CHANGE, PER_PASSWORD_CHANGE, RateLimits
 

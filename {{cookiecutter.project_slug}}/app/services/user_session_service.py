@@ -8,7 +8,8 @@ from app.core.exceptions import NotFoundError
 from app.core.security_events import log_security_event
 from app.crud.user_session import list_active_user_sessions, revoke_user_session
 from app.db.session import ReadSession
-from app.schemas.user_session import CurrentSession, UserSessionRead
+from app.schemas.user import CurrentSession
+from app.schemas.user_session import UserSessionRead
 
 
 async def list_user_sessions(reader: ReadSession, current: CurrentSession) -> list[UserSessionRead]:

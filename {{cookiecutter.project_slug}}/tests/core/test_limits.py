@@ -2,10 +2,10 @@ from app.core import limits
 from app.core.config import Settings
 
 
-def test_unavailability_is_answered_within_two_seconds() -> None:
+def test_unavailability_is_answered_within_six_seconds() -> None:
     """A request waits for a slot, for a connection, and for this to be opened or checked."""
     at_database = max(limits.CONNECT_TIMEOUT_SECONDS, limits.PING_TIMEOUT_SECONDS)
-    assert limits.SLOT_WAIT_SECONDS + limits.POOL_TIMEOUT_SECONDS + at_database < 2
+    assert limits.SLOT_WAIT_SECONDS + limits.POOL_TIMEOUT_SECONDS + at_database < 6
 
 
 def test_budget_holds_with_the_default_settings() -> None:

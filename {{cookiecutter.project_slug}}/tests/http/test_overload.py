@@ -74,6 +74,25 @@ async def test_waiting_request_gets_the_next_slot(app: FastAPI, client: httpx2.A
 
 
 @pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
+async def test_request_is_503_at_once_when_many_others_wait(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    set_limits(app, slot_wait=60, max_waiting=2)
+    release = asyncio.Event()
+
+    @app.get("/wait", include_in_schema=False)
+    async def wait() -> None:
+        await release.wait()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        requests = [tasks.create_task(client.get("/wait")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert_problem(await client.get(ME), 503, "unavailable")
+        release.set()
+    assert [request.result().status_code for request in requests] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("settings_values", [{"max_concurrent_requests": 1}])
 async def test_probe_behind_a_path_prefix_needs_no_slot(
     app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
