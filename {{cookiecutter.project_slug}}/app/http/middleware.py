@@ -17,7 +17,12 @@ from uvicorn.middleware import proxy_headers
 
 from app.core.config import Settings
 from app.core.exceptions import AppError, UnavailableError
-from app.core.limits import LINGER_SECONDS, MAX_ARRIVING_BODIES, MAX_WAITING_REQUESTS, SLOT_WAIT_SECONDS
+from app.core.limits import (
+    LINGER_SECONDS,
+    MAX_ARRIVING_BODIES,
+    MAX_WAITING_REQUESTS,
+    SLOT_WAIT_SECONDS,
+)
 from app.core.logging import client_var, request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
 from app.http.problems import error_response, http_problem, install_error_handlers

@@ -28,11 +28,10 @@ async def test_newcomer_does_not_overtake_those_who_wait(small: Database) -> Non
             await small.read_session.scalar(select(1))
             served.append(number)
 
-    async with asyncio.TaskGroup() as tasks:
-        async with small.engine.connect():
-            for number in range(4):
-                tasks.create_task(ask(number))
-                await asyncio.sleep(0.01)
+    async with asyncio.TaskGroup() as tasks, small.engine.connect():
+        for number in range(4):
+            tasks.create_task(ask(number))
+            await asyncio.sleep(0.01)
     assert served == [0, 1, 2, 3] * 3
 
 
