@@ -19,7 +19,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 from pydantic_core._pydantic_core import list_all_errors  # which has no public name
 
 from app.core.validation import describe_error
@@ -61,6 +61,10 @@ class Dog(BaseModel):
     kind: Literal["dog"]
 
 
+Pets = Annotated[Cat | Dog, Field(discriminator="kind")]
+Name = Annotated[str, AfterValidator(str), Field(min_length=1, max_length=3)]
+
+
 def reject(_number: int) -> int:
     raise ValueError("must be even")
 
@@ -95,6 +99,65 @@ def test_input_is_not_quoted(kind: Any, value: Any) -> None:
 @pytest.mark.parametrize("value", [SECRET, SECRET * 100], ids=["short", "long"])
 def test_message_of_python_that_quotes_the_input_is_dropped(value: str) -> None:
     assert message(Annotated[str, AfterValidator(int)], value) == "Input is not valid"
+
+
+def repeat(text: Any) -> Any:
+    raise ValueError(f"{text} is taken")
+
+
+def repeat_the_end(text: str) -> str:
+    raise ValueError(f"unconverted data remains: {text[2:]}")
+
+
+def repeat_in_quotes(text: str) -> str:
+    raise ValueError(f"no '{text[:4]}' please")
+
+
+def repeat_a_value(values: Any) -> Any:
+    raise PydanticCustomError("mine", "not {value} please", {"value": SECRET})
+
+
+def repeat_without_context(values: Any) -> Any:
+    raise PydanticCustomError("mine", f"not {SECRET} please")
+
+
+def fail_an_assertion(text: str) -> str:
+    raise AssertionError(f"no {text}")
+
+
+@pytest.mark.parametrize(
+    ("validator", "value"),
+    [
+        (repeat, SECRET),
+        (repeat, 4711),
+        (repeat_the_end, SECRET),
+        (repeat_in_quotes, SECRET),
+        (repeat_a_value, SECRET),
+        (repeat_without_context, SECRET),
+        (repeat_without_context, {"a": [1, SECRET]}),
+        (fail_an_assertion, SECRET),
+    ],
+)
+def test_message_of_a_validator_that_repeats_the_input_is_dropped(
+    validator: Any, value: Any
+) -> None:
+    assert message(Annotated[Any, AfterValidator(validator)], value) == "Input is not valid"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (Pets, {"kind": SECRET}, "Input should have one of the tags 'cat', 'dog'"),
+        (Name, "", "String should have at least 1 character"),
+        (Name, "x" * 4, "String should have at most 3 characters"),
+        (Annotated[list[int], Field(min_length=2)], [], "List should have at least 2 items"),
+        (Cat, SECRET, "Input should be a valid object"),
+        (dict[str, int], SECRET, "Input should be a valid object"),
+        (None, SECRET, "Input should be null"),
+    ],
+)
+def test_messages_are_in_words_of_json(kind: Any, value: Any, expected: str) -> None:
+    assert message(kind, value) == expected
 
 
 def test_useful_messages_stay() -> None:

@@ -23,6 +23,7 @@ VALID = b'"email": "ada@example.com", "password": "correct horse battery"'
         (b'{%b, "full_name": -Infinity}' % VALID, ""),
         (b'{%b, "full_name": 1e999}' % VALID, "/full_name"),
         (b'{%b, "full_name": -1e400}' % VALID, "/full_name"),
+        (b'{%b, "full_name": -1.5}' % VALID, "/full_name"),
         (b'{%b, "x": [{}, [1, {"~/": 1e400}]]}' % VALID, "/x/1/1/~0~1"),
         (b'{%b, "full_name": %b}' % (VALID, b"9" * 5000), "/full_name"),
         (b'{%b, "full_name": 9223372036854775808}' % VALID, "/full_name"),

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI, Request, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.responses import Response
 from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from app.core.config import Settings
+from app.http.limits import RequestLimits
 from tests.support import ME, assert_problem, set_limits
 
 SMALL = pytest.mark.parametrize("settings_values", [{"max_body_bytes": 100, "body_timeout": 0.2}])
@@ -25,6 +28,14 @@ def upload(app: FastAPI) -> str:
         return sum([len(piece) async for piece in request.stream()])
 
     return "/upload/x"
+
+
+async def test_piece_that_never_arrives_is_408(settings: Settings) -> None:
+    settings = settings.model_copy(update={"max_body_bytes": 1, "body_timeout": 0.01})
+    receive, _ = await RequestLimits(settings, 1).read_body(asyncio.Queue[Message]().get, 9, 9)
+    assert (await receive())["more_body"]
+    with pytest.raises(HTTPException, match="408"):
+        await receive()
 
 
 async def pieces(count: int, *, size: int = 100, pause: float = 0) -> AsyncIterator[bytes]:
