@@ -1,5 +1,6 @@
 """A server turns read-only, as a primary does that has become a standby."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -24,15 +25,27 @@ pytestmark = pytest.mark.slow
 
 @asynccontextmanager
 async def read_only(server: Server) -> AsyncIterator[None]:
-    async with await server.connect() as administrator:
+    async with await server.connect() as administrator, await server.connect() as observer:
+
+        async def change(value: str) -> None:
+            await administrator.execute(
+                f"ALTER SYSTEM SET default_transaction_read_only = {value}".encode()
+            )
+            await administrator.execute("SELECT pg_reload_conf()")
+            # The server's processes notice it one after another.
+            while True:
+                cursor = await observer.execute("SHOW default_transaction_read_only")
+                if await cursor.fetchone() == (value,):
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+
         await administrator.execute("SET default_transaction_read_only = off")
-        await administrator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-        await administrator.execute("SELECT pg_reload_conf()")
+        await change("on")
         try:
             yield
         finally:
-            await administrator.execute("ALTER SYSTEM RESET default_transaction_read_only")
-            await administrator.execute("SELECT pg_reload_conf()")
+            await change("off")
 
 
 @pytest.fixture(scope="module")
