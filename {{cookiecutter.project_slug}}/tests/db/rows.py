@@ -50,10 +50,7 @@ def _value(column: Column[Any], number: int) -> Any:
     if f"{column.table.name}.{column.name}" in VALUES:
         return VALUES[f"{column.table.name}.{column.name}"]
     distinct = number if _is_unique(column) else 0
-    try:
-        kind = column.type.python_type
-    except NotImplementedError:
-        kind = type(None)  # a type of one database only, such as INET
+    kind = column.type.python_type  # `object` for some types of PostgreSQL, whose value is None
     length = getattr(column.type, "length", None)
     if issubclass(kind, str):
         if known := _values_of_enum(column):
