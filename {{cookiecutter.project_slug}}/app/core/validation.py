@@ -18,6 +18,7 @@ _MESSAGES = {
     "datetime_object_invalid": "Input should be a valid datetime",
     "datetime_parsing": "Input should be a valid datetime",
     "dict_type": "Input should be a valid object",
+    "finite_number": "Input should be a finite number of at most 64 bits",
     "frozen_set_type": "Input should be a valid list",
     "get_attribute_error": "Input should be a valid object",
     "import_error": "Input is not valid",

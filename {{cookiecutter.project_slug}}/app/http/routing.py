@@ -10,11 +10,14 @@ from http import HTTPMethod
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security.api_key import APIKeyBase
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, NoMatchFound
 from starlette.types import ASGIApp, Scope
+
+from app.http.numbers import limit_numbers
 
 # Load balancers and orchestrators call these routes every few seconds.
 _PROBES = ("livez", "readyz")
@@ -37,9 +40,13 @@ class Routes:
             if root_path and (route.path or "").startswith(f"{root_path}/")
         ]
         self.have_own_body_limits = any(_body_limit(route) is not None for route in routes)
-        self.credentials = {b"authorization", b"cookie"} | {
-            name.encode() for route in routes for name in _api_key_headers(route)
-        }
+        dependants = [dependant for route in routes for dependant in _dependants(route)]
+        self.credentials = {b"authorization", b"cookie"}
+        for dependant in dependants:
+            limit_numbers(dependant)
+            scheme: Any = dependant.call
+            if isinstance(scheme, APIKeyBase):
+                self.credentials.add(scheme.model.name.lower().encode())
         self.mounted = [mounted for route in routes if (mounted := _mounted_app(route))]
 
 
@@ -157,10 +164,9 @@ def _mounted_app(route: RouteContext) -> Starlette | None:
     return app
 
 
-def _api_key_headers(route: RouteContext) -> Iterator[str]:
-    waiting: list[Any] = [getattr(route, "dependant", None)]
+def _dependants(route: RouteContext) -> Iterator[Dependant]:
+    """Yield the route's function and its dependencies, as FastAPI sees them."""
+    waiting: list[Dependant] = [found] if (found := getattr(route, "dependant", None)) else []
     while waiting:
-        if (dependant := waiting.pop()) is not None:
-            waiting += dependant.dependencies
-            if isinstance(dependant.call, APIKeyBase):
-                yield dependant.call.model.name.lower()
+        yield (dependant := waiting.pop())
+        waiting += dependant.dependencies

@@ -97,7 +97,7 @@ def _large_numbers(body: Any) -> RequestValidationError:
         {
             "type": "finite_number",
             "loc": ("body", *path),
-            "msg": "Input should be a number of 64 bits",
+            "msg": "",
             "input": inf,
         }
         for path in _find_infinity(body)

@@ -1,6 +1,6 @@
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.schemas.base import ResponseSchema
 
@@ -9,6 +9,8 @@ Item = TypeVar("Item")
 
 class PageParams(BaseModel):
     """The query parameters of a list. A list's own class adds filters and narrows `sort`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[

@@ -1,7 +1,10 @@
 """Bad query and path parameters, and headers of any bytes."""
 
+from typing import Annotated
+
 import httpx2
 import pytest
+from fastapi import FastAPI, Form, Header, Query
 
 from tests.support import AUTH, ME, PASSWORD, USERS, UserClient, assert_problem
 
@@ -68,3 +71,42 @@ async def test_user_agent_may_be_any_bytes(ada: UserClient) -> None:
         headers=[(b"user-agent", b"\xff\x80\t" * 1000)],
     )
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "inf", "1e400"])
+async def test_number_that_json_cannot_carry_is_422_in_text(
+    app: FastAPI, client: httpx2.AsyncClient, number: str
+) -> None:
+    @app.post("/{path}", include_in_schema=False)
+    async def take(
+        path: float,
+        one: float | None = None,
+        many: Annotated[list[float], Query()] = [],  # noqa: B006 -- FastAPI copies it
+        x_number: Annotated[float, Header()] = 0,
+        field: Annotated[float, Form()] = 0,
+    ) -> float:
+        return path
+
+    assert (await client.post("/1.5", data={"field": "1"})).json() == 1.5
+    for response in (
+        await client.post(f"/{number}"),
+        await client.post("/1", params={"one": number}),
+        await client.post("/1", params={"many": ["1", number]}),
+        await client.post("/1", headers={"X-Number": number}),
+        await client.post("/1", data={"field": number}),
+    ):
+        problem = assert_problem(response, 422, "validation-error")
+        assert (
+            problem["errors"][0]["detail"] == "Input should be a finite number of at most 64 bits"
+        )
+
+
+@pytest.mark.parametrize(("number", "status"), [(2**63 - 1, 200), (-(2**64), 422), (2**63, 422)])
+async def test_integer_of_a_parameter_fits_into_a_column(
+    app: FastAPI, client: httpx2.AsyncClient, number: int, status: int
+) -> None:
+    @app.get("/numbers/{number}", include_in_schema=False)
+    async def read(number: int) -> int:
+        return number
+
+    assert (await client.get(f"/numbers/{number}")).status_code == status
