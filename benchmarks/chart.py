@@ -41,7 +41,9 @@ def draw(results: Sequence[Measured], connections: int = 32, workers: int = 1) -
     parts, y = [], 20
     for number, subject in enumerate(subjects):
         x = LEFT + number * 230
-        parts.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLORS[subject]}"/>')
+        parts.append(
+            f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLORS[subject]}"/>'
+        )
         parts.append(f'<text x="{x + 18}" y="{y}">{escape(NAMES[subject])}</text>')
     y += 24
     for route in routes:

@@ -1,9 +1,9 @@
 """Compare a generated service with an app from the tutorials and with one on the bare driver.
 
-All have the same routes and 10,000 users. Each measurement is a few seconds of load by `wrk`; the
-subjects take turns within each route, and the median of the rounds counts. A server with one worker
-has the first processor to itself, and PostgreSQL and the load share the others, where the system
-allows that. Every feature of the service is on, and its log goes to a file; only sign-up and login
+All have the same routes and 10,000 users. Each measurement is a few seconds of load by `wrk`; for
+each route, the subjects are measured alternately, and the median of the rounds counts. A server with
+one worker has the first processor to itself, and PostgreSQL and the load share the others, where the
+system allows that. Every feature of the service is on, and its log goes to a file; only sign-up and login
 are measured without rate limits, which would reject them. Needs Linux and wrk
 (`apt-get install wrk`).
 """
@@ -165,7 +165,7 @@ def measure(
     seconds: float,
     folder: Path,
 ) -> list[Result]:
-    """Let the subjects take turns; return the medians of the rounds."""
+    """Measure the subjects alternately; return the medians of the rounds."""
     said: dict[str, list[dict[str, float]]] = {subject.name: [] for subject in subjects}
     memory: dict[str, float] = {}
     with ExitStack() as stack:
@@ -274,7 +274,7 @@ def install_asyncpg(folder: Path) -> None:
 
 
 def reference_database(project: Path, service_url: str, folder: Path) -> str:
-    """Return the address of an empty database for the reference apps, beside the service's."""
+    """Return the address of an empty database for the reference apps, on the service's server."""
     scheme, _, rest = service_url.partition("://")
     if scheme.startswith("sqlite"):
         return f"sqlite+aiosqlite:///{folder / 'reference.db'}"
@@ -315,7 +315,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
             "PYTHONPATH": os.pathsep.join([str(INSIDE), str(folder / "asyncpg")]),
         }
         filled = subprocess.run(
-            [program(project, "python"), str(INSIDE / "reference_apps.py"), str(USERS)],
+            [program(project, "python"), str(INSIDE / "reference_textbook.py"), str(USERS)],
             env=reference_env,
             stdout=subprocess.PIPE,
             check=True,
@@ -325,9 +325,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
             "service",
             [program(project, "python"), "-m", "app"],
             env,
-            requests_of(
-                opened["tokens"], "/api/v1", empty="/livez", page="", log_in="/auth/token"
-            ),
+            requests_of(opened["tokens"], "/api/v1", empty="/livez", page="", log_in="/auth/token"),
         )
         page = find_page(service, 1000, folder)
         service.requests["page 1,000"][:] = [
@@ -337,10 +335,10 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
             Subject(
                 name,
                 [
-                    *(program(project, "python"), "-m", "uvicorn", "reference_apps:app"),
+                    *(program(project, "python"), "-m", "uvicorn", f"reference_{name}:app"),
                     *("--port", "{port}", "--no-access-log"),
                 ],
-                {**reference_env, "SUBJECT": name},
+                reference_env,
                 requests_of(
                     json.loads(filled.stdout),
                     "",
@@ -399,8 +397,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--routes", type=lambda text: text.split(";"), default=ROUTES, metavar="NAME;NAME"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each subject (default: 3)")
-    parser.add_argument("--seconds", type=float, default=3, help="length of a turn (default: 3)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="measurements of each subject (default: 3)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=3, help="length of a measurement (default: 3)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw them as an SVG")
 

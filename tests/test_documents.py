@@ -40,6 +40,8 @@ NOT_RUN = {
     ".venv/bin/poe faults": "takes minutes; the long run has it",
     ".venv/bin/poe load": "takes half a minute; the long run has it",
     "poe load": "takes half a minute; the long run has it",
+    'poe revision "add orders"': "needs a changed model; the recipe for a resource runs it",
+    '.venv/bin/poe revision "add orders"': "needs a changed model; the same recipe runs it",
     ".venv/bin/poe lock": "needs the package index",
     "poe lock": "needs the package index",
     "poe lock --upgrade": "needs the package index",

@@ -32,5 +32,5 @@ def test_no_service_or_query_commits() -> None:
 
 
 def test_commit_is_found() -> None:
-    (problem,) = find_commits("async def f(session):\n    await session.commit()", "app/x.py")
-    assert problem.startswith("app/x.py:2 calls commit()")
+    (problem,) = find_commits("async def f(session):\n    await session.commit()", "app/services/new.txt")
+    assert problem.startswith("app/services/new.txt:2 calls commit()")

@@ -1,7 +1,7 @@
 """Size and time limits that aren't settings, in bytes and seconds."""
 
-# Requests wait in order for one of MAX_CONCURRENT_REQUESTS slots. When so many wait already, the
-# next one gets 503 at once: nobody waits long, and hundreds of clients are no overload.
+# Requests wait in order for one of MAX_CONCURRENT_REQUESTS slots. When this many are waiting, the
+# next one gets 503 at once. A few hundred clients are ordinary load.
 MAX_WAITING_REQUESTS = 400
 # A request that can't be served gets 503 in less than six seconds. Before its first statement it
 # may wait for a slot, for a connection from the pool, and until that connection has been opened or

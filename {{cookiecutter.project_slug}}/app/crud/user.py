@@ -18,7 +18,7 @@ _USER = _USERS.where(User.id == bindparam("user_id"))
 
 
 class Credentials(NamedTuple):
-    """What a password, or a token that was mailed, is checked against."""
+    """The data to check a password, or a token from a mail, against."""
 
     user_id: UUID
     email: str

@@ -118,7 +118,7 @@ def _list_of(schema: type[Schema]) -> TypeAdapter[list[Schema]]:
 def columns_of(schema: type[BaseModel], model: type[Any]) -> list[InstrumentedAttribute[Any]]:
     """Return the columns of *model* that the fields of *schema* name.
 
-    Select other columns, such as a count, beside them: `func.count().label("reviews")`.
+    Add others, such as a count, to the same `select()`: `func.count().label("reviews")`.
     """
     return [getattr(model, name) for name in schema.model_fields if hasattr(model, name)]
 

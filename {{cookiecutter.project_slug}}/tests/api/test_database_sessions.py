@@ -53,7 +53,7 @@ async def test_get_route_that_changes_the_current_user_answers_500_and_stores_no
 async def test_post_route_that_changes_the_current_user_commits_nothing(
     app: FastAPI, ada: UserClient, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What CurrentUser gives was only read: the route must lock the user to change it."""
+    """CurrentUser was only read: the route must lock the user to change it."""
 
     @app.post("/change", include_in_schema=False)
     async def change(user: CurrentUser, session: SessionDep) -> str:
