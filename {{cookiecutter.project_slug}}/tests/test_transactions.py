@@ -32,5 +32,7 @@ def test_no_service_or_query_commits() -> None:
 
 
 def test_commit_is_found() -> None:
-    (problem,) = find_commits("async def f(session):\n    await session.commit()", "app/services/new.txt")
+    (problem,) = find_commits(
+        "async def f(session):\n    await session.commit()", "app/services/new.txt"
+    )
     assert problem.startswith("app/services/new.txt:2 calls commit()")
