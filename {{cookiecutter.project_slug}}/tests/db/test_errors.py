@@ -67,7 +67,7 @@ def test_listed_unique_violation_becomes_its_error(cause: Exception) -> None:
 @pytest.mark.parametrize(
     "cause",
     [
-        postgres_error("23505", "uq_orders_number"),
+        postgres_error("23505", "uq_unlisted_number"),
         postgres_error("23503", "uq_users_email"),
         sqlite3.IntegrityError("UNIQUE constraint failed: orders.customer, orders.number"),
         sqlite3.IntegrityError("FOREIGN KEY constraint failed"),
