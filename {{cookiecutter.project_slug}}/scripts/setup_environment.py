@@ -158,16 +158,22 @@ def install_packages() -> bool:
             f"{missing[0]} is not in {VENV}. Does a configuration file of {'uv' if UV else 'pip'} "
             "set `target`, `prefix` or `root`? Remove that line."
         )
+    for folder in site_packages():
+        # Makes `app` importable in any folder: `.venv/bin/alembic -c /path/to/alembic.ini current`.
+        (folder / "project.pth").write_text(os.path.relpath(ROOT, folder), encoding="utf-8")
     STAMP.write_bytes(stamp)
     return True
+
+
+def site_packages() -> list[Path]:
+    return [*VENV.glob("lib*/python*/site-packages"), *VENV.glob("Lib/site-packages")]
 
 
 def missing_packages() -> list[str]:
     """List the packages for every system that are in the requirements and not in .venv."""
     text = "\n".join(path.read_text("utf-8") for path in REQUIREMENTS)
     wanted = {canonical(name) for name in re.findall(r"(?m)^([\w.-]+)==\S+ (?:--hash|\\$)", text)}
-    folders = [*VENV.glob("lib*/python*/site-packages"), *VENV.glob("Lib/site-packages")]
-    paths = [path for folder in folders for path in folder.glob("*.dist-info")]
+    paths = [path for folder in site_packages() for path in folder.glob("*.dist-info")]
     return sorted(wanted - {canonical(path.name.partition("-")[0]) for path in paths})
 
 
