@@ -59,6 +59,11 @@ class PostgresConnection(psycopg.AsyncConnection[Any]):
             await self._cancel(gen)
             raise errors.QueryCanceled("the statement exceeded the time limit") from None
 
+    async def rollback(self) -> None:
+        """Do nothing after a read, which had no transaction: SQLAlchemy calls this each time."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            await super().rollback()
+
     async def _cancel(self, gen: PQGen[Any]) -> None:
         """Have the server cancel the statement. Close the connection if that takes time."""
         try:
