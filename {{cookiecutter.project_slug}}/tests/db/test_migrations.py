@@ -18,9 +18,10 @@ def test_revisions_have_one_head() -> None:
 
 
 def test_every_model_is_imported_for_alembic() -> None:
-    modules = {f"app.models.{module.name}" for module in pkgutil.iter_modules(app.models.__path__)}
+    package = app.models
+    modules = {f"{package.__name__}.{it.name}" for it in pkgutil.iter_modules(package.__path__)}
     assert modules == {mapper.class_.__module__ for mapper in Base.registry.mappers}
-    assert set(app.models.__all__) == {mapper.class_.__name__ for mapper in Base.registry.mappers}
+    assert set(package.__all__) == {mapper.class_.__name__ for mapper in Base.registry.mappers}
 
 
 def test_each_migration_runs_up_down_and_up_again(migrated_database_url: URL) -> None:
