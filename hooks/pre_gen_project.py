@@ -78,15 +78,15 @@ DEFAULT_SLUG = "cookiecutter.__derived_slug"
 # markers can't be written in one piece.
 MARKERS = (EXPRESSION, BLOCK, COMMENT) = ("{" + "{", "# {" + "%", "# {" + "#")
 
-# Layers have the names of Python packages.
-LAYER = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-LAYER_LENGTH = 22
-# These are next to the layers in app and tests. A test compares them with the files.
-NEIGHBOURS = """
-    application conftest contract faults http mailbox main manage service support templates
-"""
-# Folders that git, ruff, mypy or pytest ignore, and the names of our own top packages.
-NOT_FOR_LAYERS = "app build dist node_modules tests var venv"
+LAYER = re.compile(r"(?=.{1,22}$)[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+# Names that no layer can have, by the reason. A test compares the first ones with the files.
+TAKEN = {
+    "is the name of another package or module of the service": """
+        app application conftest contract faults http mailbox main manage service support templates
+        tests
+    """,
+    "is a folder that git, pytest, mypy or ruff ignore": "build dist node_modules var venv",
+}
 
 EMAIL_LOCAL = re.compile(r"[A-Za-z0-9_%+'-]+(?:\.[A-Za-z0-9_%+'-]+)*")
 # At least two labels, and the last one ends in a letter.
@@ -306,43 +306,38 @@ def check_boolean(name: str, value: object) -> Problem | None:
 
 
 def check_layers(answers: Mapping[str, object]) -> list[Problem]:
-    """Check the names of single layers, which are given as `crud=storage,services=use_cases`."""
-    text, vocabularies = answers.get("_layers", ""), answers.get("_layer_names")
+    """Check the names of layers, some of them given as `crud=storage,services=use_cases`."""
+    text, vocabularies = answers.get("_layers"), answers.get("_layer_names")
     if not isinstance(text, str) or not isinstance(vocabularies, dict):
         return [Problem("_layers", text, 'must be text, such as "crud=storage"')]
     layers = vocabularies["default"].split()
-    names = dict(zip(layers, vocabularies[answers["layer_names"]].split(), strict=True))
-    reasons = []
-    for part in filter(None, text.split(",")):
-        layer, _, name = part.partition("=")
-        if layer not in layers:
-            reasons.append(f"names no layer in {part!a}; the layers are {', '.join(layers)}")
-        names[layer] = name
+    given = [part.partition("=")[::2] for part in text.split(",") if text]
+    names = {
+        **dict(zip(layers, vocabularies[answers["layer_names"]].split(), strict=True)),
+        **dict(given),
+    }
+    reasons = [
+        f"must name layers ({', '.join(layers)}), and {layer!a} is none"
+        for layer in names.keys() - layers
+    ]
     packages = [package for name in names.values() for package in name.split("+")]
     for package in dict.fromkeys(packages):
-        reasons += [f"contains {package!a}, which {reason}" for reason in layer_reasons(package)]
+        reasons += [f"must not contain {package!a}, which {why}" for why in layer_reasons(package)]
         if packages.count(package) > 1:
-            reasons.append(f"gives more than one layer the name {package!a}")
-    reasons += [
-        f"gives {layer} two names; only schemas can be two packages, such as requests+responses"
-        for layer, name in names.items()
-        if name.count("+") > (layer == "schemas")
-    ]
+            reasons.append(f"must not give the name {package!a} to two layers")
+    if any(name.count("+") > (layer == "schemas") for layer, name in names.items()):
+        reasons.append("must give one name to a layer; only schemas may be requests+responses")
     return [Problem("_layers", text, "; ".join(reasons))] if reasons else []
 
 
 def layer_reasons(name: str) -> Iterable[str]:
-    if not LAYER.fullmatch(name) or len(name) > LAYER_LENGTH:
-        yield (
-            f"is not a name of at most {LAYER_LENGTH} lowercase letters (a to z), digits, "
-            "and single _ between them"
-        )
-    elif iskeyword(name):
+    if not LAYER.fullmatch(name):
+        yield "is not one to 22 lowercase letters (a to z), digits, and single _ between them"
+    if iskeyword(name):
         yield "is a keyword of Python"
-    elif name in NEIGHBOURS.split():
-        yield "is the name of another package or module of the service"
-    elif name in NOT_FOR_LAYERS.split() or WINDOWS_DEVICE.fullmatch(name):
-        yield "is reserved by git, by the tools of the service or by Windows"
+    if WINDOWS_DEVICE.fullmatch(name):
+        yield "is a reserved name on Windows"
+    yield from (reason for reason, names in TAKEN.items() if name in names.split())
 
 
 def check_computed(answers: Mapping[str, object], rejected: set[str]) -> list[Problem]:

@@ -326,7 +326,7 @@ class Part(NamedTuple):
     """A statement of a module, with the blank lines and comments above it."""
 
     text: str
-    node: ast.stmt
+    is_definition: bool  # of a class or function
     names: set[str]
     uses: set[str]
     bases: set[str]
@@ -399,17 +399,20 @@ class Pair:
                 last = node.end_lineno or node.lineno
                 blocks[-1] += keep_import(ast.get_source_segment(text, node) or "", used)
         if used & there:
-            blocks.append(f"from app.schemas.{module} import {', '.join(sorted(used & there))}\n")
+            if "from app." not in blocks[-1]:
+                blocks.append("")
+            blocks[-1] += f"from app.schemas.{module} import {', '.join(sorted(used & there))}\n"
         source = "\n".join(filter(None, blocks))
-        after_class = bool(source)
+        above: Part | None = None
         for part in chosen:
-            is_class = isinstance(part.node, ast.ClassDef | ast.FunctionDef)
-            lines = part.text.lstrip("\n")
-            blank = 2 if (after_class and part is not chosen[0]) or is_class else 1
-            if source and (blank == 2 or part is chosen[0] or lines != part.text):
-                source += "\n" * blank
-            source += lines
-            after_class = is_class
+            statement = part.text.lstrip("\n")
+            blank = len(part.text) - len(statement)
+            if above is None:
+                blank = 1 if source else 0
+            if source and (part.is_definition or (above and above.is_definition)):
+                blank = 2
+            source += "\n" * blank + statement
+            above = part
         return source
 
 
@@ -420,34 +423,32 @@ def parse(text: str) -> list[Part]:
     end = 0
     for node in ast.parse(text).body:
         start, end = end, node.end_lineno or end
-        names: set[str] = set()
-        bases: set[str] = set()
+        source = "".join(lines[start:end])
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names = {node.name}
-        if isinstance(node, ast.ClassDef):
-            bases = {
-                name.id
-                for base in node.bases
-                for name in ast.walk(base)
-                if isinstance(name, ast.Name)
-            }
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            names = {
-                name.id
-                for name in ast.walk(node)
-                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-            }
-        uses = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} - names
-        if names:
-            parts.append(Part("".join(lines[start:end]), node, names, uses, bases))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = names_in(*targets)
+        else:
+            if parts and not isinstance(node, ast.Import | ast.ImportFrom):
+                parts[-1] = parts[-1]._replace(text=parts[-1].text + source)
+            continue
+        uses = names_in(node) - names
+        bases = names_in(*node.bases) if isinstance(node, ast.ClassDef) else set()
+        is_definition = not isinstance(node, ast.Assign | ast.AnnAssign)
+        parts.append(Part(source, is_definition, names, uses, bases))
     return parts
+
+
+def names_in(*nodes: ast.AST) -> set[str]:
+    return {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
 
 
 def keep_import(statement: str, used: Collection[str]) -> str:
     """Keep only the names of an import that are used."""
     match = FROM.fullmatch(f"{statement}\n")
     if match is None:
-        return f"{statement}\n" if statement.split()[-1].partition(".")[0] in used else ""
+        return f"{statement}\n" if statement.rpartition(" ")[2].partition(".")[0] in used else ""
     names = [" ".join(name.split()) for name in match["names"].strip("()").split(",")]
     kept = [name for name in names if name and name.split()[-1] in used]
     return write_import(match, match["module"], kept) if kept else ""

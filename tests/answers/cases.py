@@ -12,6 +12,7 @@ GOOD: dict[str, Any] = {
     "author_email": "jane@example.com",
     "license": "MIT",
     "database": "sqlite",
+    "layer_names": "default",
     "setup_environment": False,
     "init_git": False,
 }
