@@ -78,7 +78,7 @@ DEFAULT_SLUG = "cookiecutter.__derived_slug"
 # markers can't be written in one piece.
 MARKERS = (EXPRESSION, BLOCK, COMMENT) = ("{" + "{", "# {" + "%", "# {" + "#")
 
-LAYER = re.compile(r"(?=.{1,22}$)[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+LAYER = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 # Names that no layer can have, by the reason. A test compares the first ones with the files.
 TAKEN = {
     "is the name of another package or module of the service": """
@@ -332,7 +332,7 @@ def check_layers(answers: Mapping[str, object]) -> list[Problem]:
 
 def layer_reasons(name: str) -> Iterable[str]:
     if not LAYER.fullmatch(name):
-        yield "is not one to 22 lowercase letters (a to z), digits, and single _ between them"
+        yield "is not one to 30 lowercase letters (a to z), digits, and single _ between them"
     if iskeyword(name):
         yield "is a keyword of Python"
     if WINDOWS_DEVICE.fullmatch(name):

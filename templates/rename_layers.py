@@ -44,6 +44,10 @@ DIFF_IMPORT = re.compile(
     re.MULTILINE,
 )
 FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+# A line that ends with a closing bracket, from the opening one before it.
+LAST_BRACKETS = re.compile(
+    r"(.*[(\[{])((?:[^()\[\]{}]|\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\})+)([)\]}],?)"
+)
 # What stands before the path of a file in the project, such as a blank, or `../` after a bracket.
 START = re.compile(r"(?:^|[^\w/.-])(?:\.\.?/)*$")
 # At least three layers from top to bottom, such as `api > services > models | schemas`.
@@ -89,7 +93,7 @@ class Renaming:
         layers = "|".join(names)
         self.path = re.compile(
             rf"(?P<start>(?P<root>app|tests)(?P<separator>[./]))(?P<layer>{layers})"
-            r"(?P<rest>(?:(?P=separator)[\w*]+)*(?:\.py\b)?)(?![\w-])"
+            r"(?P<rest>(?:(?P=separator)[\w*]+)*(?:\.py\b)?)(?![\w-]|\.\w)"
         )
         self.word = re.compile(rf"(?<![\w/.-])(?:{layers})(?![\w/-])")
 
@@ -104,7 +108,7 @@ class Renaming:
 
     # --- Paths and words ------------------------------------------------------------------------
 
-    def paths(self, text: str, variables: Collection[int] = (), *, is_toml: bool = False) -> str:
+    def paths(self, text: str, variables: Collection[int] = (), *, has_files: bool = True) -> str:
         """Rename layers in module paths and paths of files, except at the given positions."""
 
         def replace(match: re.Match[str]) -> str:
@@ -113,8 +117,8 @@ class Renaming:
                 return match[0]  # the end of a longer path
             before, after = text[max(0, start - 1) : start], text[end : end + 1]
             # SQLite's file has the name app.db.
-            is_file = match["start"] + match["layer"] + match["rest"] + after == f"app.db{after}"
-            if start in variables or (is_file and after != "." and not is_toml):
+            is_file = has_files and match[0] == "app.db" and after != "."
+            if is_file or start in variables:
                 return match[0]
             packages = self.packages(match["root"], match["layer"], match["rest"])
             quote = before if before == after and before in ("`", '"') else ""
@@ -165,7 +169,8 @@ class Renaming:
         return "".join([*parts, self.code(text[end:], end, variables)])
 
     def code(self, text: str, start: int, variables: Collection[int]) -> str:
-        return self.chains(self.paths(text, [at - start for at in variables]))
+        new = self.chains(self.paths(text, [at - start for at in variables]))
+        return new if new == text else fit_lines(text, new)
 
     def imports(self, block: str) -> str:
         """Rename layers in a block of import statements, and sort it again."""
@@ -176,7 +181,7 @@ class Renaming:
     def statements(self, statement: str) -> Iterator[str]:
         match = FROM.fullmatch(statement)
         if match is None or "#" in match["names"]:
-            yield self.paths(statement)  # import app.models
+            yield self.paths(statement, has_files=False)  # import app.models
             return
         names = [" ".join(name.split()) for name in match["names"].strip("()").split(",")]
         for module, imported in self.modules(match["module"], [*filter(None, names)]).items():
@@ -275,7 +280,7 @@ class Renaming:
 
         text = re.sub(r"^layers = \[\n(?:.*\n)*?\]", contract, text, flags=re.MULTILINE)
         text = re.sub(r"^\[tool\.layers\]\n(?:.+\n)*", table, text, flags=re.MULTILINE)
-        return self.paths(text, is_toml=True)
+        return self.paths(text, has_files=False)
 
 
 def sort_key(statement: str) -> tuple[bool, list[str | int]]:
@@ -295,6 +300,33 @@ def write_import(match: re.Match[str], module: str, names: Iterable[str]) -> str
         inner = "".join(f"\n{match['indent']}    {name}," for name in names)
         line = f"{start} ({inner}\n{match['indent']}){comment}"
     return f"{match['above']}{line}\n"
+
+
+def fit_lines(old: str, new: str) -> str:
+    """Wrap the brackets at the end of lines that are too long now, and join those that fit again.
+
+    As ruff does it, if the content of the brackets fits on one line and ends without a comma.
+    """
+    result: list[str] = []
+    is_text = False
+    lines = iter(zip(old.split("\n"), new.split("\n"), strict=True))
+    for before, line in lines:
+        wrapped = LAST_BRACKETS.fullmatch(line)
+        if before == line or is_text or line.lstrip().startswith("#"):
+            result.append(line)
+        elif len(line) > LINE_LENGTH and wrapped:
+            start, inner, end = wrapped.groups()
+            indent = " " * (len(line) - len(line.lstrip()))
+            result += [start, f"{indent}    {inner}", f"{indent}{end}"]
+        elif result and result[-1].endswith(("(", "[", "{")) and not line.endswith((",", "(")):
+            _, after = next(lines)
+            joined = f"{result[-1]}{line.strip()}{after.strip()}"
+            is_short = len(joined) <= LINE_LENGTH and after.lstrip().startswith((")", "]", "}"))
+            result[-1:] = [joined] if is_short else [result[-1], line, after]
+        else:
+            result.append(line)
+        is_text ^= line.count('"""') % 2 == 1
+    return "\n".join(result)
 
 
 def is_bare(text: str, start: int) -> bool:
@@ -419,7 +451,7 @@ class Pair:
 def parse(text: str) -> list[Part]:
     """Split a module into the statements that define names."""
     lines = text.splitlines(keepends=True)
-    parts = []
+    parts: list[Part] = []
     end = 0
     for node in ast.parse(text).body:
         start, end = end, node.end_lineno or end
