@@ -308,7 +308,9 @@ def check_boolean(name: str, value: object) -> Problem | None:
 def check_layers(answers: Mapping[str, object]) -> list[Problem]:
     """Check the names of layers, some of them given as `crud=storage,services=use_cases`."""
     text, vocabularies = answers.get("_layers"), answers.get("_layer_names")
-    if not isinstance(text, str) or not isinstance(vocabularies, dict):
+    if not isinstance(vocabularies, dict):
+        return [Problem("_layer_names", vocabularies, "must not be changed")]
+    if not isinstance(text, str):
         return [Problem("_layers", text, 'must be text, such as "crud=storage"')]
     layers = vocabularies["default"].split()
     given = [part.partition("=")[::2] for part in text.split(",") if text]
