@@ -224,6 +224,7 @@ def record_origin(answers: Mapping[str, object]) -> str | None:
         return "git could not read the template's commit"
     address = without_password(address)
     given = {name: value for name, value in answers.items() if not name.startswith("_")}
+    given["_layers"] = answers["_layers"]
     record = {
         "template": address,
         "commit": commit,
