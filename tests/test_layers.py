@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import fnmatch
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,13 +20,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dev import ROOT, TEMPLATE
+from dev import BIN, ROOT, TEMPLATE
 from hooks import pre_gen_project as hook
 from hooks.post_gen_project import RENAMING
 from templates.rename_layers import Pair, Renaming, rename
 from tests import documents
 from tests.conftest import VOCABULARIES, Bake
 from tests.support import run
+from tools.running import program, remove_local_postgres
 
 QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
 LAYERS = QUESTIONS["_layer_names"]["default"].split()
@@ -350,6 +352,30 @@ def test_any_valid_names_make_a_clean_service(base: Path, tmp_path: Path) -> Non
 
     check()
     check_style(tmp_path)
+
+
+@pytest.mark.nightly
+def test_types_and_import_contract_hold_with_every_name(tmp_path: Path) -> None:
+    """With the environment of one service, into which the renamed files are copied in turn."""
+    path = os.pathsep.join([str(BIN), os.environ["PATH"]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)  # uv
+        command = ["-m", "cookiecutter", "--no-input", str(ROOT), "--output-dir", str(tmp_path)]
+        run(sys.executable, *command, "database=postgresql", "init_git=no", cwd=tmp_path)
+    service = tmp_path / "my_service"
+    kept = tmp_path / "kept"
+    shutil.copytree(service, kept, ignore=shutil.ignore_patterns(".venv", "var"))
+    for names in TRIED.values():
+        for folder in ("app", "tests"):
+            shutil.rmtree(service / folder)
+        copy = tmp_path / "copy"
+        copy_renamed(kept, copy, names)
+        shutil.copytree(copy, service, dirs_exist_ok=True)
+        shutil.rmtree(copy)
+        run(program(service, "mypy"), cwd=service)
+        run(program(service, "lint-imports"), "--no-cache", cwd=service)
+        run(program(service, "pytest"), "-n0", "--collect-only", "-q", cwd=service)
+    remove_local_postgres(service)
 
 
 # Rules
