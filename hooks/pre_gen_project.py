@@ -319,8 +319,7 @@ def check_layers(answers: Mapping[str, object]) -> list[Problem]:
         **dict(given),
     }
     reasons = [
-        f"must name layers ({', '.join(layers)}), and {layer!a} is none"
-        for layer in names.keys() - layers
+        f"must name layers ({', '.join(layers)}), not {layer!a}" for layer in names.keys() - layers
     ]
     packages = [package for name in names.values() for package in name.split("+")]
     for package in dict.fromkeys(packages):

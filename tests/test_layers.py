@@ -31,7 +31,7 @@ from tools.running import program, remove_local_postgres
 
 QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
 LAYERS = QUESTIONS["_layer_names"]["default"].split()
-# What teams call the layers.
+# The names that teams use.
 SYNONYMS = {
     "api": ["routers", "controllers", "endpoints", "rest"],
     "core": ["config", "settings", "main_config"],
@@ -241,7 +241,7 @@ def test_every_synonym_is_tried_and_accepted() -> None:
         "crud=" + "x" * 31: "which is not one to 30 lowercase letters",
         "crud=queries+commands": "only schemas may be requests+responses",
         "schemas=a+b+c": "only schemas may be requests+responses",
-        "queries=storage": "'queries' is none",
+        "queries=storage": "not 'queries'",
         "crud=storage;services=flows": "'storage;services=flows', which is not",
     }.items(),
 )
@@ -400,7 +400,7 @@ def test_types_and_import_contract_hold_with_every_name(tmp_path: Path) -> None:
         "# see app/crud/user.py and tests/db\n": "# see app/dao/user.py and tests/orm\n",
         'f"app.crud.{name}"\n': 'f"app.dao.{name}"\n',
         "import app.crud\n\nprint(app.crud.__path__)\n": "import app.dao\n\nprint(app.dao.__path__)\n",
-        # These are no layers.
+        # Not layers.
         'url = "sqlite:///app.db"\n': 'url = "sqlite:///app.db"\n',
         "x = settings.db, db.crud, crud.db, request.app.db\n": "x = settings.db, db.crud, crud.db, request.app.db\n",
         "def f(app):\n    return app.db.x, 'é', app.crud.y\n": "def f(app):\n    return app.db.x, 'é', app.crud.y\n",
