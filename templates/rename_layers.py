@@ -146,7 +146,7 @@ class Renaming:
         return self.chains(self.paths(text))
 
     def chains(self, text: str) -> str:
-        if " > " not in text:
+        if text.count(" > ") + text.count("\n> ") < 2:  # noqa: PLR2004 -- at least three layers
             return text
         below = f"{self.pair.responses} > {self.pair.requests}" if self.pair else ""
         names = {**self.names, "schemas": below} if self.pair else self.names
@@ -158,18 +158,24 @@ class Renaming:
     # --- Python ---------------------------------------------------------------------------------
 
     def python(self, text: str) -> str:
+        # Imports, and between them the parts of the text with their positions.
+        blocks = find_imports(text)
+        starts = [0, *(block.end() for block in blocks)]
+        ends = [*(block.start() for block in blocks), len(text)]
+        parts = [text[start:end] for start, end in zip(starts, ends, strict=True)]
         variables: Collection[int] = ()
-        if any(is_bare(text, match.start()) for match in self.path.finditer(text)):
+        if any(is_bare(part, at.start()) for part in parts for at in self.path.finditer(part)):
             variables = attributes_of_app(text)
-        parts = []
-        end = 0
-        for block in BLOCK.finditer(text):
-            parts += [self.code(text[end : block.start()], end, variables), self.imports(block[0])]
-            end = block.end()
-        return "".join([*parts, self.code(text[end:], end, variables)])
+        new = [
+            self.code(part, [at - start for at in variables])
+            for part, start in zip(parts, starts, strict=True)
+        ]
+        for number, block in enumerate(blocks):
+            new[number] += self.imports(block[0])
+        return "".join(new)
 
-    def code(self, text: str, start: int, variables: Collection[int]) -> str:
-        new = self.chains(self.paths(text, [at - start for at in variables]))
+    def code(self, text: str, variables: Collection[int]) -> str:
+        new = self.chains(self.paths(text, variables))
         return new if new == text else fit_lines(text, new)
 
     def imports(self, block: str) -> str:
@@ -281,6 +287,15 @@ class Renaming:
         text = re.sub(r"^layers = \[\n(?:.*\n)*?\]", contract, text, flags=re.MULTILINE)
         text = re.sub(r"^\[tool\.layers\]\n(?:.+\n)*", table, text, flags=re.MULTILINE)
         return self.paths(text, has_files=False)
+
+
+def find_imports(text: str) -> list[re.Match[str]]:
+    """Find the blocks of import statements; a blank line ends the last one."""
+    last = max(
+        text.rfind(f"{word} {root}") for word in ("from", "import") for root in ("app", "tests")
+    )
+    end = text.find("\n\n", last)
+    return [*BLOCK.finditer(text, 0, len(text) if end == -1 else end + 1)]
 
 
 def sort_key(statement: str) -> tuple[bool, list[str | int]]:

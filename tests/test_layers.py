@@ -343,7 +343,7 @@ def random_names(draw: st.DrawFn) -> Names:
 
 
 def test_any_valid_names_make_a_clean_service(base: Path, tmp_path: Path) -> None:
-    @settings(max_examples=max(5, settings().max_examples // 50))
+    @settings(max_examples=max(5, settings().max_examples // 100))
     @given(random_names())
     def check(names: Names) -> None:
         project = copy_renamed(base, tmp_path / f"{len([*tmp_path.iterdir()])}", names)
