@@ -224,7 +224,8 @@ def record_origin(answers: Mapping[str, object]) -> str | None:
         return "git could not read the template's commit"
     address = without_password(address)
     given = {name: value for name, value in answers.items() if not name.startswith("_")}
-    given["_layers"] = answers["_layers"]
+    if answers.get("_layers"):
+        given["_layers"] = answers["_layers"]  # for readers; `init_git` has it for updates
     record = {
         "template": address,
         "commit": commit,
