@@ -20,6 +20,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,12 +57,12 @@ CHAIN = re.compile(r"\b\w+(?:\s+\|\s+\w+)*(?:\s+>\s+\w+(?:\s+\|\s+\w+)*){2,}")
 
 def rename(project: Path, names: Mapping[str, str]) -> None:
     """Rename layers in a project with the default names; *names* are the new ones, by layer."""
-    texts = {
-        path: path.read_bytes().decode()
-        for path in sorted(project.rglob("*"))
+    texts: dict[Path, str] = {}
+    for path in sorted(project.rglob("*")):
         # Lists of pinned packages are long, and name no layer.
-        if path.is_file() and ".git" not in path.parts and not path.match("requirements*.txt")
-    }
+        if path.is_file() and ".git" not in path.parts and not path.match("requirements*.txt"):
+            with suppress(UnicodeDecodeError):  # pictures
+                texts[path] = path.read_bytes().decode()
     pair = Pair(names["schemas"], texts) if "+" in names.get("schemas", "") else None
     renaming = Renaming(names, pair)
     for path, text in texts.items():
@@ -148,8 +149,9 @@ class Renaming:
     def chains(self, text: str) -> str:
         if text.count(" > ") + text.count("\n> ") < 2:  # noqa: PLR2004 -- at least three layers
             return text
-        below = f"{self.pair.responses} > {self.pair.requests}" if self.pair else ""
-        names = {**self.names, "schemas": below} if self.pair else self.names
+        names = {**self.names}
+        if self.pair:
+            names["schemas"] = f"{self.pair.responses} > {self.pair.requests}"
         return CHAIN.sub(
             lambda chain: self.word.sub(lambda word: names[word[0]], chain[0]),
             text,
@@ -273,11 +275,16 @@ class Renaming:
         """Rename layers in the settings of the tools."""
 
         def contract(layers: re.Match[str]) -> str:
-            new = layers[0]
-            if self.pair:  # what goes out may use what comes in
-                below = rf'\1{self.pair.responses}\2\n    "{self.pair.requests}",'
-                new = re.sub(r"^(.*)\bschemas\b(.*)$", below, new, flags=re.MULTILINE)
-            return self.word.sub(lambda word: self.names[word[0]], new)
+            names = {**self.names}
+            if self.pair:
+                names["schemas"] = self.pair.responses
+            lines = []
+            for line in layers[0].splitlines():
+                lines.append(self.word.sub(lambda word: names[word[0]], line))
+                if self.pair and re.search(r"\bschemas\b", line):
+                    # What goes out may use what comes in.
+                    lines.append(f'    "{self.pair.requests}",')
+            return "\n".join(lines)
 
         def table(layers: re.Match[str]) -> str:
             return re.sub(
@@ -334,7 +341,7 @@ def fit_lines(old: str, new: str) -> str:
             indent = " " * (len(line) - len(line.lstrip()))
             result += [start, f"{indent}    {inner}", f"{indent}{end}"]
         elif result and result[-1].endswith(("(", "[", "{")) and not line.endswith((",", "(")):
-            _, after = next(lines)
+            after = next(lines, ("", ""))[1]
             joined = f"{result[-1]}{line.strip()}{after.strip()}"
             is_short = len(joined) <= LINE_LENGTH and after.lstrip().startswith((")", "]", "}"))
             result[-1:] = [joined] if is_short else [result[-1], line, after]

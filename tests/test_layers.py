@@ -13,8 +13,10 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -326,6 +328,37 @@ def test_names_are_in_one_table_of_pyproject(base: Path, renamed: dict[str, Path
     assert table(base) == sorted(LAYERS)
     for name, names in TRIED.items():
         assert table(renamed[name]) == sorted(names.values()), name
+
+
+def test_import_contract_has_the_new_names(base: Path, renamed: dict[str, Path]) -> None:
+    def contracts(project: Path) -> list[dict[str, Any]]:
+        text = (project / "pyproject.toml").read_text("utf-8")
+        return cast(
+            "list[dict[str, Any]]", tomllib.loads(text)["tool"]["importlinter"]["contracts"]
+        )
+
+    old = contracts(base)
+    for name, names in TRIED.items():
+        new = contracts(renamed[name])
+        requests, _, responses = names["schemas"].partition("+")
+        layers = [
+            " | ".join(
+                {**names, "schemas": responses or requests}.get(it, it) for it in line.split(" | ")
+            )
+            for line in old[0]["layers"]
+        ]
+        if responses:
+            below = next(n for n, line in enumerate(old[0]["layers"]) if "schemas" in line)
+            layers.insert(below + 1, requests)
+        assert new[0]["layers"] == layers, name
+        for before, after in zip(old[1:], new[1:], strict=True):
+            for key in ("source_modules", "forbidden_modules"):
+                expected = [
+                    f"app.{package}" if module.startswith("app.") else module
+                    for module in before[key]
+                    for package in names.get(module[4:], module[4:]).split("+")
+                ]
+                assert after[key] == expected, name
 
 
 names_of_layers = st.from_regex(r"[a-z][a-z0-9]{0,9}(_[a-z0-9]{1,9}){0,2}", fullmatch=True).filter(
