@@ -319,7 +319,9 @@ def check_layers(answers: Mapping[str, object]) -> list[Problem]:
         **dict(given),
     }
     reasons = [
-        f"must name layers ({', '.join(layers)}), not {layer!a}" for layer in names.keys() - layers
+        f"must name layers ({', '.join(layers)}), not {layer!a}"
+        for layer in names
+        if layer not in layers
     ]
     packages = [package for name in names.values() for package in name.split("+")]
     for package in dict.fromkeys(packages):

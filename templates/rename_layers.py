@@ -49,7 +49,7 @@ FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE |
 LAST_BRACKETS = re.compile(
     r"(.*[(\[{])((?:[^()\[\]{}]|\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\})+)([)\]}],?)"
 )
-# What stands before the path of a file in the project, such as a blank, or `../` after a bracket.
+# What stands before the path of a file in the project, such as a space, or `../` after a bracket.
 START = re.compile(r"(?:^|[^\w/.-])(?:\.\.?/)*$")
 # At least three layers from top to bottom, such as `api > services > models | schemas`.
 CHAIN = re.compile(r"\b\w+(?:\s+\|\s+\w+)*(?:\s+>\s+\w+(?:\s+\|\s+\w+)*){2,}")
