@@ -398,7 +398,7 @@ def test_types_and_import_contract_hold_with_every_name(tmp_path: Path) -> None:
         run(sys.executable, *command, "database=postgresql", "init_git=no", cwd=tmp_path)
     service = tmp_path / "my_service"
     kept = tmp_path / "kept"
-    shutil.copytree(service, kept, ignore=shutil.ignore_patterns(".venv", "var"))
+    shutil.copytree(service, kept, ignore=shutil.ignore_patterns(".venv", "var", "__pycache__"))
     for name, names in TRIED.items():
         for folder in ("app", "tests"):
             shutil.rmtree(service / folder)
