@@ -33,7 +33,7 @@ LICENSE_TEXTS = ROOT / "templates"
 # Without --config, ruff would read the service's pyproject.toml, which isn't valid before it is
 # rendered. Without --no-cache, it would leave files in the template's folder, for every service.
 RUFF = ["--quiet", "--no-cache", "--config", "pyproject.toml"]
-SOURCES = ["benchmarks", "dev.py", "hooks", "tests", "tools"]
+SOURCES = ["benchmarks", "dev.py", "hooks", "templates", "tests", "tools"]
 SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in TEMPLATE.glob("scripts/*.py"))
 
 COMMANDS = {
@@ -49,7 +49,7 @@ COMMANDS = {
         # Tests, pictures and benchmarks may use modules that Windows doesn't have.
         ["-m", "mypy", "--platform=linux"],
         # Everything that runs when somebody generates a service must work on Windows.
-        ["-m", "mypy", "--platform=win32", "dev.py", "hooks", *SCRIPTS],
+        ["-m", "mypy", "--platform=win32", "dev.py", "hooks", "templates", *SCRIPTS],
         ["zizmor", "--quiet", "--offline", "--pedantic", ".github"],
     ],
     "lock": [["-m", "tools.lock"]],

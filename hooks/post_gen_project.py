@@ -23,6 +23,10 @@ import re
 import subprocess
 from collections.abc import Mapping
 
+TYPE_CHECKING = False  # importing typing takes longer
+if TYPE_CHECKING:
+    from typing import Any
+
 # Answers enter as data; the other hook explains why they can't become code.
 ANSWERS = r"""{{ cookiecutter | tojson }}"""
 
@@ -62,7 +66,11 @@ INSTEAD_OF = {
 def missing_paths() -> list[str]:
     """Find mistakes in the tables above, or in the rendered project."""
     listed = [path for paths in ONLY_WITH.values() for path in paths]
-    return [path for path in [*listed, *INSTEAD_OF.values(), SETUP] if not os.path.exists(path)]
+    return [
+        path
+        for path in [*listed, *INSTEAD_OF.values(), SETUP, RENAMING]
+        if not os.path.exists(path)
+    ]
 
 
 def keep_chosen(answers: Mapping[str, object]) -> None:
@@ -86,6 +94,35 @@ def remove(path: str) -> None:
     while folder and not os.listdir(folder):
         os.rmdir(folder)
         folder = os.path.dirname(folder)
+
+
+# --- Names of the layers ------------------------------------------------------------------------
+
+# Cookiecutter includes templates/rename_layers.py in it if there is something to rename.
+RENAMING = "rename.py"
+
+
+def unpack(answers: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return `init_git` and `_layers`, which `__layers_record` in cookiecutter.json has packed."""
+    packed = answers["init_git"]
+    if isinstance(packed, dict):
+        return packed["answer"], packed["layers"]
+    return packed, answers["_layers"]
+
+
+def rename_layers(answers: Mapping[str, Any]) -> None:
+    vocabularies = answers["_layer_names"]
+    defaults = vocabularies["default"].split()
+    names = dict(zip(defaults, vocabularies[answers["layer_names"]].split(), strict=True))
+    names |= dict(pair.split("=") for pair in unpack(answers)[1].split(",") if pair)
+    changed = {layer: name for layer, name in names.items() if layer != name}
+    if changed:
+        sys.dont_write_bytecode = True  # no __pycache__ in the new project
+        sys.path.insert(0, os.getcwd())
+        module = importlib.import_module(RENAMING.removesuffix(".py"))
+        module.rename(module.Path(), changed)
+        del sys.path[0]
+    os.unlink(RENAMING)
 
 
 # --- Git ----------------------------------------------------------------------------------------
@@ -191,6 +228,8 @@ def record_origin(answers: Mapping[str, object]) -> str | None:
         return "git could not read the template's commit"
     address = without_password(address)
     given = {name: value for name, value in answers.items() if not name.startswith("_")}
+    if answers.get("_layers"):
+        given["_layers"] = answers["_layers"]  # for readers; `init_git` has it for updates
     record = {
         "template": address,
         "commit": commit,
@@ -257,6 +296,7 @@ def main() -> int:
         sys.stderr.write(f"Mistake in the template: {', '.join(missing)} was not rendered.\n")
         return 1
     keep_chosen(answers)
+    rename_layers(answers)
     if os.path.exists(MARKER):
         os.unlink(MARKER)
     script = os.path.join(os.getcwd(), *SETUP.split("/"))
@@ -280,7 +320,7 @@ def finish(answers: Mapping[str, object], script: str) -> None:
         reason = record_origin(answers)
         if reason:
             say(f"{RECORD} was not written, so `cruft update` will not work: {reason}.")
-    if answers["init_git"]:
+    if unpack(answers)[0]:
         reason = make_first_commit(os.getcwd())
         say(f"Skipped the first commit: {reason}." if reason else "Made the first commit.")
     if answers["setup_environment"]:

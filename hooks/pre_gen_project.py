@@ -24,6 +24,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from keyword import iskeyword
 from typing import NamedTuple
 
 if sys.platform == "win32":
@@ -55,6 +56,7 @@ TEXTS = {"project_name": 100, "project_description": 500, "author_name": 100}  #
 CHOICES = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"),
     "database": ("sqlite", "postgresql"),
+    "layer_names": ("default", "repository", "clean_architecture", "dao", "domain", "three_tier"),
 }
 BOOLEANS = ("setup_environment", "init_git")
 EXAMPLES = {
@@ -75,6 +77,16 @@ DEFAULT_SLUG = "cookiecutter.__derived_slug"
 # How Jinja's expressions, blocks and comments begin. This file is a template as well, so the
 # markers can't be written in one piece.
 MARKERS = (EXPRESSION, BLOCK, COMMENT) = ("{" + "{", "# {" + "%", "# {" + "#")
+
+LAYER = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+# Names that no layer can have, by the reason. A test compares the first ones with the files.
+TAKEN = {
+    "is the name of another package or module of the service": """
+        app application conftest contract faults http mailbox main manage service support templates
+        tests
+    """,
+    "is a folder that git, pytest, mypy or ruff ignore": "build dist node_modules var venv",
+}
 
 EMAIL_LOCAL = re.compile(r"(?!')[A-Za-z0-9_%+'-]+(?:\.[A-Za-z0-9_%+'-]+)*")
 # At least two labels, and the last one ends in a letter.
@@ -139,6 +151,8 @@ def find_problems(
     rejected = {problem.answer for problem in problems}
     if "project_slug" not in rejected:
         problems += check_contents(str(slug), contents)
+    if "layer_names" not in rejected:
+        problems += check_layers(answers)
     return problems + check_computed(answers, rejected)
 
 
@@ -293,6 +307,44 @@ def check_boolean(name: str, value: object) -> Problem | None:
     return Problem(name, value, reason, "no" if means_no else "yes")
 
 
+def check_layers(answers: Mapping[str, object]) -> list[Problem]:
+    """Check the names of layers, some of them given as `crud=storage,services=use_cases`."""
+    text, vocabularies = answers.get("_layers"), answers.get("_layer_names")
+    if not isinstance(vocabularies, dict):
+        return [Problem("_layer_names", vocabularies, "must not be changed")]
+    if not isinstance(text, str):
+        return [Problem("_layers", text, 'must be text, such as "crud=storage"')]
+    layers = vocabularies["default"].split()
+    given = [part.partition("=")[::2] for part in text.split(",") if text]
+    names = {
+        **dict(zip(layers, vocabularies[answers["layer_names"]].split(), strict=True)),
+        **dict(given),
+    }
+    reasons = [
+        f"must name layers ({', '.join(layers)}), not {layer!a}"
+        for layer in names
+        if layer not in layers
+    ]
+    packages = [package for name in names.values() for package in name.split("+")]
+    for package in dict.fromkeys(packages):
+        reasons += [f"must not contain {package!a}, which {why}" for why in layer_reasons(package)]
+        if packages.count(package) > 1:
+            reasons.append(f"must not give the name {package!a} to two layers")
+    if any(name.count("+") > (layer == "schemas") for layer, name in names.items()):
+        reasons.append("must give one name to a layer; only schemas may be requests+responses")
+    return [Problem("_layers", text, "; ".join(reasons))] if reasons else []
+
+
+def layer_reasons(name: str) -> Iterable[str]:
+    if not LAYER.fullmatch(name):
+        yield "is not one to 30 lowercase letters (a to z), digits, and single _ between them"
+    if iskeyword(name):
+        yield "is a keyword of Python"
+    if WINDOWS_DEVICE.fullmatch(name):
+        yield "is a reserved name on Windows"
+    yield from (reason for reason, names in TAKEN.items() if name in names.split())
+
+
 def check_computed(answers: Mapping[str, object], rejected: set[str]) -> list[Problem]:
     """Reject computed answers that were set by hand: files include them without escaping."""
     expected: dict[str, object] = {
@@ -407,11 +459,11 @@ def command_line(problems: Sequence[Problem], answers: Mapping[str, object]) -> 
     if answers["_output_dir"] != os.environ.get("PWD"):
         words += ["--output-dir", str(answers["_output_dir"])]
     suggestions = {problem.answer: problem.suggestion for problem in problems}
-    for name in ORDER:
+    for name in (*ORDER, "_layers"):
         value = suggestions.get(name, answers.get(name))
         if isinstance(value, bool):
             value = "yes" if value else "no"
-        if isinstance(value, str) and can_be_typed(value):
+        if isinstance(value, str) and can_be_typed(value) and (value or name != "_layers"):
             words.append(f"{name}={value}")
     return quote(words)
 
@@ -426,6 +478,9 @@ def can_be_typed(value: str) -> bool:
 
 def main() -> int:
     answers = json.loads(ANSWERS)
+    if isinstance(answers.get("init_git"), dict):  # by __layers_record in cookiecutter.json
+        answers["_layers"] = answers["init_git"].get("layers")
+        answers["init_git"] = answers["init_git"].get("answer")
     problems = find_problems(answers, json.loads(GIVEN), os.listdir(), cookiecutter_version())
     problems += check_place(os.getcwd(), answers.get("_output_dir"))
     if problems:

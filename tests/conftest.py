@@ -43,12 +43,15 @@ Answers = dict[str, str | bool]
 
 DATABASES = CHOICES["database"]
 LICENSES = CHOICES["license"]
+VOCABULARIES = CHOICES["layer_names"]
 
-# Every combination of the answers that change files. The others, BOOLEANS, change only the steps
-# after generation, which test_generated_service.py covers.
+# Every combination of the answers that select files. BOOLEANS change only the steps after
+# generation, which test_generated_service.py covers. The names of the layers are changed in whatever
+# was rendered, which test_layers.py covers.
+SELECTING = {name: values for name, values in CHOICES.items() if name != "layer_names"}
 COMBINATIONS: dict[str, Answers] = {
-    "-".join(values): {**dict(zip(CHOICES, values, strict=True))}
-    for values in itertools.product(*CHOICES.values())
+    "-".join(values): {**dict(zip(SELECTING, values, strict=True))}
+    for values in itertools.product(*SELECTING.values())
 }
 # Valid answers with characters that could break out of strings, comments and web pages.
 AWKWARD: Answers = {
@@ -59,14 +62,17 @@ AWKWARD: Answers = {
 # The services that every run sets up: each database, and both installers.
 SCENARIOS: dict[str, Answers] = {
     "sqlite-uv": {"database": "sqlite", "uv": True},
-    "postgresql-uv": {"database": "postgresql", "uv": True},
+    # The vocabulary in which one layer becomes two packages.
+    "postgresql-uv": {"database": "postgresql", "uv": True, "layer_names": "three_tier"},
     "sqlite-pip": {"database": "sqlite", "uv": False, "project_slug": "my_service", **AWKWARD},
 }
-# The services that the long run sets up and tests: every pair of values of any two answers.
+# The services that the long run sets up and tests: every pair of values of any two answers, and
+# every vocabulary of layer names.
 PAIRS: dict[str, Answers] = {
     f"{database}-{license_}-{'uv' if uv else 'pip'}-{'git' if init_git else 'nogit'}": {
         "database": database,
         "license": license_,
+        "layer_names": VOCABULARIES[(first * len(LICENSES) + second) % len(VOCABULARIES)],
         "uv": uv,
         "setup_environment": True,
         "init_git": init_git,

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -289,8 +290,9 @@ def test_migrations_go_down_and_up(service: Service) -> None:
     service.tool("alembic", "downgrade", "base")
     service.tool("alembic", "upgrade", "head")
     service.tool("alembic", "check")
+    tools = tomllib.loads((service.project / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     for _ in range(2):
-        service.tool("python", "-m", "app.db.init_db")
+        service.tool("python", "-m", f"app.{tools['layers']['database']}.init_db")
 
     with running(service.project, service.env) as server:
         settings = service.settings()

@@ -19,6 +19,9 @@ from tests.support import git
 
 ANSWERS = {
     "database": "sqlite",
+    "layer_names": "default",
+    "_layers": "",
+    "_layer_names": {"default": "api db", "other": "rest orm"},
     "setup_environment": False,
     "init_git": False,
 }
@@ -36,7 +39,13 @@ def project(tmp_path: Path) -> Path:
     """A rendered project of small files: all that the tables list, and a few others."""
     root = tmp_path / "service"
     listed = [path for paths in hook.ONLY_WITH.values() for path in paths]
-    for path in [*listed, *hook.INSTEAD_OF.values(), "README.md", "app/db/session.py"]:
+    for path in [
+        *listed,
+        *hook.INSTEAD_OF.values(),
+        hook.RENAMING,
+        "README.md",
+        "app/db/session.py",
+    ]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(path)
     (root / "scripts").mkdir()

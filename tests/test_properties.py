@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from dev import BIN, LICENSE_TEXTS, ROOT, TEMPLATE, clean_environment
 from hooks import pre_gen_project as hook
-from hooks.post_gen_project import INSTEAD_OF, ONLY_WITH, RECORD, SETUP
+from hooks.post_gen_project import INSTEAD_OF, ONLY_WITH, RECORD, RENAMING, SETUP
 from tests.support import commit, git, parse
 
 Texts = dict[str, str]
@@ -108,7 +108,7 @@ def reduced_template(folder: Path) -> Path:
             shutil.copy(path, copy)
     shutil.copytree(LICENSE_TEXTS, template / LICENSE_TEXTS.name)
     listed = [path for paths in ONLY_WITH.values() for path in paths]
-    for name in [*listed, *INSTEAD_OF.values(), SETUP]:
+    for name in [*listed, *INSTEAD_OF.values(), SETUP, RENAMING]:
         (template / TEMPLATE.name / name).parent.mkdir(parents=True, exist_ok=True)
         (template / TEMPLATE.name / name).touch()
     for name in ("cookiecutter.json", "hooks/pre_gen_project.py", "hooks/post_gen_project.py"):

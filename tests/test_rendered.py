@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dev import TEMPLATE, clean_environment
-from hooks.post_gen_project import RECORD
+from hooks.post_gen_project import RECORD, RENAMING
 from tests.conftest import DATABASES, LICENSES, Answers, Bake, is_copied
 from tests.support import git, parse
 
@@ -143,7 +143,7 @@ def test_files_are_those_of_the_template_without_other_answers(
     project: Path, answers: Answers
 ) -> None:
     listed = git(TEMPLATE, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    expected = {name for name in listed if (TEMPLATE / name).exists()} - {*REPLACEMENTS}
+    expected = {name for name in listed if (TEMPLATE / name).exists()} - {*REPLACEMENTS, RENAMING}
     for (answer, value), names in ONLY_WITH.items():
         if answers[answer] != value:
             expected -= {*names}

@@ -167,6 +167,32 @@ def test_changed_service_keeps_its_changes(service: Service) -> None:
     assert sorted(differing) == ["README.md", "app/api/v1/router.py"]
 
 
+def test_update_arrives_in_renamed_folders(template: Path, tmp_path: Path) -> None:
+    answers = ("layer_names=repository", "_layers=crud=storage,schemas=requests+responses")
+    service = generate(template, tmp_path, *answers, checkout=INVENTED)
+    present = generate(template, tmp_path / "present", *answers)
+    root = service.root
+    own = [f"app/{layer}/book.py" for layer in ("models", "storage", "requests", "routers/v1")]
+    for name in own:
+        (root / name).write_text('"""Books."""\n', "utf-8")
+    replace(root / "app/routers/v1/router.py", "\n", "\n# Books are here.\n")
+    commit(root, "Sell books")
+
+    service.update()
+
+    changed = git(root, "status", "--porcelain").splitlines()
+    assert not [line for line in changed if re.match(r"U|.U|AA|DD|\?\?", line)], changed
+    commit(root, "Update")
+    expected, found = present.files(), service.files()
+    assert found.keys() == expected.keys() | {*own}
+    differing = {name for name in expected if found[name] != expected[name]}
+    assert differing == {".cruft.json", "app/routers/v1/router.py"}
+    assert "# Books are here." in (root / "app/routers/v1/router.py").read_text("utf-8")
+    # The names are recorded for the next update.
+    assert service.record()["context"]["cookiecutter"]["init_git"]["layers"] == answers[1][8:]
+    assert "crud" not in cruft_diff(root)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("service", RELEASES, indirect=True, ids="-".join)
 def test_updated_service_passes_its_checks(service: Service) -> None:

@@ -1,6 +1,6 @@
-"""Make the pictures of the README: a generation in a terminal, and /docs in a browser.
+"""Make the pictures of the README: a generation, the names of layers, and /docs in a browser.
 
-Both are recorded from a real generation. Needs Linux or macOS, and Chromium.
+All are recorded from real generations. Needs Linux or macOS, and Chromium.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ PROMPT = "~/code$ "
 TEMPLATE_NAME = "service-template"
 # The first answer. The others are the defaults.
 PROJECT_NAME = "Book Shop"
+# From the name of the project to the database.
+QUESTIONS_BEFORE_LAYERS = 7
 
 
 def record(command: list[str], cwd: Path, answers: list[str]) -> str:
@@ -63,10 +65,10 @@ def record(command: list[str], cwd: Path, answers: list[str]) -> str:
     return received.decode()
 
 
-def draw(text: str, path: Path) -> None:
+def draw(text: str, path: Path, title: str) -> None:
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115 -- open until the program ends
     console.print(Text.from_ansi(text))
-    svg = console.export_svg(title="A new service", unique_id="generation")
+    svg = console.export_svg(title=title, unique_id=path.stem)
     # Browsers don't load fonts from other sites for a picture.
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     path.write_text(
@@ -87,7 +89,19 @@ def main() -> int:
         for shown, real in {"~/code": str(folder), "/usr": sys.base_prefix}.items():
             output = output.replace(real, shown)
         output = output.replace("\r\n", "\n")
-        draw(f"{PROMPT}{' '.join(command)}\n{output.rstrip()}\n{PROMPT}", IMAGES / "generation.svg")
+        text = f"{PROMPT}{' '.join(command)}\n{output.rstrip()}\n{PROMPT}"
+        draw(text, IMAGES / "generation.svg", "A new service")
+
+        print("Choosing names of layers ...", flush=True)
+        answers = [*[""] * QUESTIONS_BEFORE_LAYERS, "3", "n", "n"]
+        output = record([str(PYTHON), "-m", *command], folder, answers)
+        question = output[output.index("How should the folders of the layers") :]
+        question = question.partition("Set up the service now")[0].rpartition("\n")[0]
+        listing = record(["ls", "-C", "my_service/app"], folder, [])
+        text = f"{question}\n...\n{PROMPT}ls my_service/app\n{listing}{PROMPT}".replace(
+            "\r\n", "\n"
+        )
+        draw(text, IMAGES / "layers.svg", "Names of layers")
 
         print("Taking a picture of /docs ...", flush=True)
         project = folder / "book_shop"

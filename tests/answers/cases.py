@@ -12,6 +12,9 @@ GOOD: dict[str, Any] = {
     "author_email": "jane@example.com",
     "license": "MIT",
     "database": "sqlite",
+    "layer_names": "default",
+    "_layers": "",
+    "_layer_names": {"default": "api core crud db dependencies models schemas services utils"},
     "setup_environment": False,
     "init_git": False,
 }

@@ -22,5 +22,5 @@ def test_licence_names_the_owner_and_no_year(name: str) -> None:
 
 
 def test_every_choice_has_a_licence_text() -> None:
-    files = {path.name.removeprefix("LICENSE.") for path in LICENSE_TEXTS.iterdir()}
+    files = {path.name.removeprefix("LICENSE.") for path in LICENSE_TEXTS.glob("LICENSE.*")}
     assert files == set(CHOICES["license"])

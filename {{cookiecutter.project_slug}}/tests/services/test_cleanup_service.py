@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from app.crud import user_session as crud
+from app.crud import user_session as queries
 from app.db.base import utc_now
 from app.db.session import Database
 from app.models.user_session import RefreshToken, UserSession
@@ -110,7 +110,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return delete_and_record
 
-    for function in (crud.delete_finished_user_sessions, crud.delete_expired_used_tokens):
+    for function in (queries.delete_finished_user_sessions, queries.delete_expired_used_tokens):
         monkeypatch.setattr(cleanup_service, function.__name__, recording(function))
     return sizes
 
