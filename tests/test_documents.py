@@ -58,6 +58,7 @@ NOT_RUN = {
     "fastapi dev": "runs until Ctrl-C; test_servers.py of the service starts it",
     "fastapi run": "runs until Ctrl-C; test_servers.py of the service starts it",
     "poe serve": "runs until Ctrl-C",
+    "uvicorn --root-path /shop": "names an option; tests with nginx use it",
     "uvicorn --workers": "names an option",
     "python -m app": "runs until Ctrl-C; test_servers.py of the service starts it",
     "uvicorn app.main:app": "runs until Ctrl-C; test_servers.py of the service starts it",

@@ -63,7 +63,7 @@ _TEXT_OF_ENUM = Enum(
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map: dict[Any, Any] = {  # noqa: RUF012 -- SQLAlchemy's own form
+    type_annotation_map: dict[Any, Any] = {
         datetime: UTCDateTime,
         enum.Enum: _TEXT_OF_ENUM,
         Literal: _TEXT_OF_ENUM,
