@@ -88,7 +88,7 @@ MODELS: dict[str, type[Base]] = {}
 def find_model(function: str, schema: str) -> Any:
     models = {mapper.class_.__name__: mapper.class_ for mapper in Base.registry.mappers}
     model = MODELS.get(function) or models.get(schema.removesuffix("Read"))
-    assert model, f"add the model that {function} lists to MODELS in tests/crud/lists.py"
+    assert model, f"add the model that {function} lists to MODELS in {__file__}"
     return model
 
 

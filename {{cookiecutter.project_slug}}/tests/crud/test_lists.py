@@ -7,6 +7,8 @@ import pytest
 from app.db.session import Database
 from tests.crud.lists import LISTS, List
 
+SEE_VALUES = "the list filters rows out: see VALUES in tests/db/rows.py"
+
 
 def test_lists_are_found() -> None:
     assert "list_users(-email)" in {str(list_) for list_ in LISTS}
@@ -16,7 +18,7 @@ def test_lists_are_found() -> None:
 async def test_pages_of_every_list_agree_with_the_whole(database: Database, list_: List) -> None:
     await list_.store_rows(database, 5)
     whole = await list_.fetch(database, limit=100)
-    assert len(whole.items) == 5, "the list filters rows out: see VALUES in tests/db/rows.py"
+    assert len(whole.items) == 5, SEE_VALUES
     found: list[Any] = []
     cursor = None
     for _ in whole.items:

@@ -8,6 +8,7 @@ from sqlalchemy import URL
 
 from app.core.config import Settings
 from app.core.limits import CONNECT_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS
+from app.db import postgresql
 from app.db.local_postgres import local_postgres
 from app.db.session import Database
 from app.dependencies.resources import Resources, open_resources
@@ -34,8 +35,8 @@ def migrated_database_url(server: Server) -> URL:
 @pytest.fixture(autouse=True)
 def production_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo the longer time-outs of other tests: here, they are what is tested."""
-    monkeypatch.setattr("app.db.postgresql.CONNECT_TIMEOUT_SECONDS", CONNECT_TIMEOUT_SECONDS)
-    monkeypatch.setattr("app.db.postgresql.PING_TIMEOUT_SECONDS", PING_TIMEOUT_SECONDS)
+    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT_SECONDS", CONNECT_TIMEOUT_SECONDS)
+    monkeypatch.setattr(postgresql, "PING_TIMEOUT_SECONDS", PING_TIMEOUT_SECONDS)
 
 
 @pytest.fixture
