@@ -35,7 +35,5 @@ def test_no_service_or_query_commits() -> None:
 
 
 def test_commit_is_found() -> None:
-    (problem,) = find_commits(
-        "async def f(session):\n    await session.commit()", "new.txt"
-    )
+    (problem,) = find_commits("async def f(session):\n    await session.commit()", "new.txt")
     assert problem.startswith("new.txt:2 calls commit()")
