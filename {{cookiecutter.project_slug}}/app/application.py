@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=PROJECT_DESCRIPTION,
         version=PROJECT_VERSION,
         contact={"name": PROJECT_AUTHOR},
-        license_info={"name": "See the LICENSE file"},
+        license_info={"name": "See the LICENSE file", "identifier": "LicenseRef-Service"},
         openapi_tags=TAGS,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
         root_path_in_servers=False,  # app/http/openapi.py does that
