@@ -82,7 +82,11 @@ def install(folder: Path) -> Node:
 def generate_python(document: Path, folder: Path) -> None:
     """Generate the package `my_service_client`, and check its types with our own use of it."""
     package = folder / "my_service_client"
+    # Without its hooks: ruff, if it is installed, changes types of the generated code.
+    config = folder / "generator.yaml"
+    config.write_text("post_hooks: []\n", encoding="utf-8")
     generator = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
+    generator += ["--config", str(config)]
     run(*generator, "--path", str(document), "--output-path", str(package), cwd=folder)
     shutil.copy(SOURCES / "client.py", folder)
     run(sys.executable, "-m", "mypy", "--strict", "client.py", "my_service_client", cwd=folder)

@@ -198,7 +198,7 @@ def check_project(project: Path, answers: Texts) -> None:
     assert readme[0] == f"# {answers['project_name']}"
     assert readme[2] == f"> {answers['project_description']}"
     example_env = (project / "example.env").read_bytes().decode().split("\n")
-    assert f'FIRST_SUPERUSER_EMAIL="{answers["author_email"]}"' in example_env
+    assert f"FIRST_SUPERUSER_EMAIL={answers['author_email']}" in example_env
     license_ = (project / "LICENSE").read_bytes().decode().split("\n")
     assert f"Copyright (c) {answers['author_name']}" in license_
 

@@ -5,7 +5,7 @@ import logging
 import sys
 
 from app.application import create_app
-from app.core.config import SettingsError, check_env_file, get_settings
+from app.core.config import SettingsError, get_settings, warn_of_env_file
 from app.core.logging import configure_logging
 
 try:
@@ -15,8 +15,7 @@ except SettingsError as error:
     sys.exit(3)  # gunicorn and uvicorn don't restart a worker that ends with this status
 
 configure_logging(settings.log_level, settings.log_format)
-for mistake in check_env_file():
-    logging.getLogger(__name__).warning(mistake)
+warn_of_env_file()
 app = create_app(settings)
 
 # Exempt import-time objects from garbage collection: each full scan would pause the service for

@@ -9,6 +9,7 @@ from app.core.config import ROOT
 
 # Where sessions are opened.
 MAY_COMMIT = {
+    "app/db/postgresql.py",
     "app/db/session.py",
     "app/dependencies/get_db.py",
 }

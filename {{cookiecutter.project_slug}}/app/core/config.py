@@ -1,5 +1,6 @@
 """Settings, read from the environment and from `.env`. No other module reads either."""
 
+import logging
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,8 @@ from app.core.setting_types import (
     check_text,
 )
 from app.core.validation import describe_error
+
+logger = logging.getLogger(__name__)
 
 PROJECT_SLUG = "{{ cookiecutter.project_slug }}"
 PROJECT_NAME = "{{ cookiecutter.__project_name }}"  # fmt: skip
@@ -236,6 +239,12 @@ def check_env_file() -> list[str]:
     """List what is probably a mistake in `.env`."""
     names = [name.upper() for name in Settings.model_fields]
     return find_mistakes(Path(str(Settings.model_config["env_file"])), names)
+
+
+def warn_of_env_file() -> None:
+    """Log what is probably a mistake in `.env`, but doesn't keep the service from starting."""
+    for mistake in check_env_file():
+        logger.warning(mistake)
 
 
 @cache

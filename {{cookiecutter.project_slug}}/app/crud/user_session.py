@@ -53,7 +53,7 @@ async def add_user_session(session: AsyncSession, user_session: UserSession) -> 
 async def find_current_session(reader: ReadSession, user_session_id: UUID) -> CurrentSession | None:
     """Find the session and its user, unless it is revoked or the user is deactivated."""
     row = await reader.first(_CURRENT_SESSION, {"user_session_id": user_session_id})
-    return CurrentSession(row.session_id, UserRead.model_validate(row)) if row else None
+    return CurrentSession(id=row.session_id, user=UserRead.model_validate(row)) if row else None
 
 
 async def find_active_user_session(

@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import MISSING, Field, SecretStr, StrictBool
@@ -66,7 +66,7 @@ class UserRead(ResponseSchema):
     updated_at: datetime
 
 
-class CurrentSession(NamedTuple):
+class CurrentSession(ResponseSchema):
     """The user session that a request is made with, and its user."""
 
     id: UUID

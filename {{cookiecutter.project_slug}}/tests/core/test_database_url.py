@@ -3,6 +3,7 @@
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
@@ -30,7 +31,7 @@ RESERVED = "have to be written"
         (f"{BASE}?application_name=a+b", f"{USED}?application_name=a%2Bb"),
         (f"{BASE}?keepalives_idle=30", f"{USED}?keepalives_idle=30"),
         (f"{BASE}?channel_binding=require", f"{USED}?channel_binding=require"),
-        (f"{BASE}?sslrootcert={__file__}", f"{USED}?sslrootcert={__file__.replace('/', '%2F')}"),
+        (f"{BASE}?sslrootcert={quote(__file__)}", f"{USED}?sslrootcert={quote(__file__, safe='')}"),
         ("postgresql:///n?host=/run/pg&user=u", "postgresql+psycopg://u@/n?host=%2Frun%2Fpg"),
         ("postgresql:///n?hostaddr=127.0.0.1", "postgresql+psycopg:///n?hostaddr=127.0.0.1"),
         # Other libraries' options.

@@ -1,11 +1,15 @@
 """Mistakes in `.env`."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from app.core.config import SettingsError, check_env_file, load_settings
+from app.core.config import (
+    SettingsError,
+    check_env_file,
+    load_settings,
+    warn_of_env_file,
+)
 
 GOOD = "ENVIRONMENT=development\nSECRET_KEY=x\n"
 
@@ -49,6 +53,13 @@ def test_mistake_is_found(env_file: Path, line: str, mistake: str) -> None:
     assert check_env_file() == [f".env, line 3: {mistake}"]
 
 
+def test_mistake_is_a_warning_at_start(env_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    env_file.write_text(GOOD + "DATABSE_URL=x", encoding="utf-8")
+    warn_of_env_file()
+    (record,) = caplog.records
+    assert "did you mean DATABASE_URL?" in record.getMessage()
+
+
 def test_mistake_is_reported_with_the_setting_that_it_leaves_out(env_file: Path) -> None:
     env_file.write_text("ENVIRONMENT=development\nSECRT_KEY=hidden\n")
     with pytest.raises(SettingsError) as caught:
@@ -75,14 +86,12 @@ def test_folder_is_reported(env_file: Path) -> None:
 
 def test_unreadable_file_is_reported(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env_file.write_text(GOOD)
-    if os.name == "posix" and os.getuid() != 0:
-        env_file.chmod(0)
-    else:  # an administrator can read every file
 
-        def fail(*_: object, **__: object) -> None:
-            raise PermissionError(13, "Permission denied")
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "open", fail)
-        monkeypatch.setattr("builtins.open", fail)
+    # An administrator can read every file, so its mode is not enough.
+    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr("builtins.open", fail)
     with pytest.raises(SettingsError, match=r"\.env: can't be read \(Permission denied\)"):
         load_settings()

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import column
+from sqlalchemy.exc import DBAPIError
 
 from app.core.exceptions import InvalidCursorError, UnavailableError
 from app.crud.page import FetchedPage, fetch_page
@@ -117,3 +119,16 @@ async def test_manipulated_cursor_gives_a_page_or_one_error(
     except InvalidCursorError:
         return
     assert page == FetchedPage([], None)
+
+
+async def test_bug_of_a_statement_is_not_blamed_on_a_missing_cursor(things: Database) -> None:
+    statement = list_things().where(column("nothing") == 1)
+    with pytest.raises(DBAPIError):
+        await fetch_page(
+            things.read_session,
+            ThingRead,
+            statement,
+            ThingParams(sort="text"),
+            sort_columns=SORT_COLUMNS,
+            id_column=Thing.id,
+        )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 
 from app.db import postgresql as module
 from app.db.postgresql import PostgresConnection
@@ -184,3 +185,16 @@ async def test_server_that_does_not_greet_is_given_up(monkeypatch: pytest.Monkey
         await asyncio.create_task(
             PostgresConnection.open(host="127.0.0.1", port=silent.getsockname()[1], time_limit=None)
         )
+
+
+async def test_only_a_transaction_is_rolled_back(server: Server) -> None:
+    begun = message(b"C", b"BEGIN\0") + message(b"Z", b"T")
+    rolled_back = message(b"C", b"ROLLBACK\0") + READY
+    async with connect(server) as connection:
+        server.answer = None
+        await connection.rollback()  # would wait for an answer
+        server.answer = begun
+        await connection.execute("BEGIN")
+        server.answer = rolled_back
+        await connection.rollback()
+        assert connection.info.transaction_status == TransactionStatus.IDLE
