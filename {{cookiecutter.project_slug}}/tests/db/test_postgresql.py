@@ -190,7 +190,7 @@ async def test_server_that_does_not_greet_is_given_up(monkeypatch: pytest.Monkey
 async def test_only_a_transaction_is_rolled_back(server: Server) -> None:
     begun = message(b"C", b"BEGIN\0") + message(b"Z", b"T")
     rolled_back = message(b"C", b"ROLLBACK\0") + READY
-    async with connect(server) as connection:
+    async with connected(server, time_limit=10) as connection:
         server.answer = None
         await connection.rollback()  # would wait for an answer
         server.answer = begun

@@ -58,7 +58,7 @@ async def test_mount_without_its_slash_is_redirected(
 ) -> None:
     response = await client.get(f"{Path(static_file).parent}?x=1")
     assert response.status_code == 307
-    assert response.headers["Location"] == "/static/?x=1"
+    assert response.headers["Location"] == f"{Path(static_file).parent}/?x=1"
     assert_problem(await client.get("/livez/"), 404, "not-found")
 
 
