@@ -1,7 +1,6 @@
 """The application that servers import: `app.main:app`."""
 
 import gc
-import logging
 import sys
 
 from app.application import create_app
