@@ -6,27 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiosmtplib
-import jinja2
 from email_validator import ValidatedEmail, validate_email
 from uuid_utils.compat import uuid7
 
 from app.core.config import VAR, Settings
+
+if TYPE_CHECKING:
+    import jinja2
 
 logger = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "email"
 MAIL_DIRECTORY = VAR / "mail"
 
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATES),
-    autoescape=jinja2.select_autoescape(["html"]),
-    undefined=jinja2.StrictUndefined,
-    keep_trailing_newline=True,
-)
+
+@cache
+def _templates() -> "jinja2.Environment":
+    import jinja2  # noqa: PLC0415 -- slow to import, and not needed before the first mail
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ class Mailer:
         message["Message-ID"] = make_msgid(domain=_parse(self._settings.email_from).ascii_domain)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
         text, html = (
-            _environment.get_template(f"{mail.template}.{kind}").render(mail.context)
+            _templates().get_template(f"{mail.template}.{kind}").render(mail.context)
             for kind in ("txt", "html")
         )
         message.set_content(text)
