@@ -5,13 +5,16 @@ test_generated_service.py runs those of a service.
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import generation, logins, pages
+from benchmarks import chart, generation, logins, pages, service
 
 
 @pytest.mark.parametrize(("limit", "code"), [("1.9", 1), ("2.1", 0)])
@@ -53,3 +56,48 @@ def test_pages_fail_when_the_last_one_is_slow(
 def test_unknown_database_is_rejected() -> None:
     with pytest.raises(SystemExit):
         benchmarks.main(["pages", "--database", "mysql"])
+
+
+RESULTS = [
+    service.Result(
+        "current user", name, 32, 1, speed, 1, 2, 3, rejected=0, failed=0, cpu_us=1, memory_mib=1
+    )
+    for name, speed in (("service", 1500), ("textbook", 1000), ("raw", 3000))
+]
+
+
+def test_speed_is_compared_with_the_textbook() -> None:
+    header, ours, textbook, raw = service.table(RESULTS).splitlines()
+    assert header.split()[:2] == ["route", "workers"]
+    assert [line.split()[6] for line in (ours, textbook, raw)] == ["1.50", "1.00", "3.00"]
+
+
+def test_chart_shows_each_subject() -> None:
+    drawn = ElementTree.fromstring(chart.draw(RESULTS))  # noqa: S314 -- our own picture
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[-4:] == ["current user", "1.50 (1,500/s)", "1.00 (1,000/s)", "3.00 (3,000/s)"]
+
+
+def test_unknown_route_is_rejected() -> None:
+    if shutil.which("wrk") is None:
+        pytest.skip("wrk is not installed")
+    with pytest.raises(SystemExit, match="there is no route 'x'"):
+        benchmarks.main(["service", "--routes", "x"])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_service_is_compared_with_other_apps(tmp_path: Path, database: str) -> None:
+    if shutil.which("wrk") is None:
+        pytest.skip("wrk is not installed")
+    path, drawing = tmp_path / "results.json", tmp_path / "chart.svg"
+    options = ["--connections", "1", "--workers", "1", "--rounds", "1", "--seconds", "1"]
+    options += ["--database", database, "--json", str(path), "--chart", str(drawing)]
+    assert benchmarks.main(["service", *options]) == 0
+    results = json.loads(path.read_text())
+    subjects = {"service", "textbook"} | ({"raw"} if database == "postgresql" else set())
+    assert {(each["route"], each["subject"]) for each in results} == {
+        (route, subject) for route in service.ROUTES for subject in subjects
+    }
+    assert not [each for each in results if each["rejected"] or each["failed"]]
+    assert all(each["requests_per_second"] > 1 for each in results)
