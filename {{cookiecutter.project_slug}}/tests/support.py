@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -72,12 +73,26 @@ class TestSettings(Settings):
         return (init_settings,)
 
 
+# One set of threads for all tests. On Python 3.11, coverage can hang when threads end at once in which
+# it has followed greenlets.
+_THREADS = ThreadPoolExecutor(8)
+
+
+class _CheapPasswordHasher(PasswordHasher):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._executor = _THREADS
+
+    def close(self) -> None:
+        """Keep the threads."""
+
+
 def cheap_password_hasher(settings: Settings, **arguments: Any) -> PasswordHasher:
     """Hash with parameters that protect nothing, in a fraction of the time."""
     # The passwords of tests may contain the name of this service.
     policy = replace(PasswordPolicy.from_settings(settings), service_name="Analytical Engine")
     argon2_hasher = argon2.PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
-    return PasswordHasher(policy, argon2_hasher, **{"max_wait": 30, **arguments})
+    return _CheapPasswordHasher(policy, argon2_hasher, **{"max_wait": 30, **arguments})
 
 
 class PausableArgon2(argon2.PasswordHasher):

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
-from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, tuple_
+from sqlalchemy import ColumnElement, Float, Select, and_, cast, false, literal, or_, tuple_
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -91,7 +91,10 @@ class _Key:
         return order.nulls_first() if self.descending else order.nulls_last()
 
     def literal(self, value: Any) -> ColumnElement[Any]:
-        return literal(value, self.column.type)
+        type_ = self.column.type
+        value = literal(value, type_)
+        # psycopg sends a double, which differs from the `real` that it was read from.
+        return cast(value, type_) if isinstance(type_, Float) else value
 
     def equals(self, value: Any) -> ColumnElement[bool]:
         return self.column.is_(None) if value is None else self.column == self.literal(value)

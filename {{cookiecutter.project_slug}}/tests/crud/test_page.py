@@ -124,6 +124,7 @@ async def fetch_pages(session: AsyncSession, sort: str, limit: int) -> list[UUID
         if page.next_cursor is None:
             return ids
         assert len(page.items) == limit
+        assert len(ids) < 100, f"the pages by {sort} never end"
         cursor = page.next_cursor
 
 
