@@ -37,7 +37,7 @@ async def test_last_page_of_every_list_costs_what_the_first_one_does(
     await list_.store_rows(database, ROWS)
     async with database.engine.connect() as connection:
         # The rows of earlier tests, which have the same keys, are in the index until then.
-        outside = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        outside = await connection.execution_options(transactional=False)
         await outside.execute(text(f"VACUUM ANALYZE {list_.table.name}"))
     cursor = last_cursor = None
     while True:

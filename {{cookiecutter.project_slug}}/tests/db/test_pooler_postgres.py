@@ -47,9 +47,9 @@ default_pool_size = 3
 def wait_until_listening(port: int) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
+        time.sleep(0.01)
         with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             return
-        time.sleep(0.01)
     pytest.fail("PgBouncer doesn't start")
 
 
