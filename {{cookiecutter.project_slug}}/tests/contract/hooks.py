@@ -27,6 +27,13 @@ from tests.support import make_user
 schemathesis.openapi.format("email", st.from_regex(r"[a-z0-9]{1,20}@example\.com", fullmatch=True))
 
 
+@schemathesis.hook
+def filter_case(_context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
+    """Leave out addresses of the same domain that are generated for tests of lengths."""
+    email = case.body.get("email") if isinstance(case.body, dict) else None
+    return not str(email).endswith(".test")
+
+
 async def make_user_session(*, superuser: bool) -> tuple[UUID, UUID]:
     user_id, user_session_id = uuid7(), uuid7()
     database = Database(make_engine(make_url(os.environ["DATABASE_URL"])))
