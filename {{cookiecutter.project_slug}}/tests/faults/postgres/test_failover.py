@@ -33,11 +33,11 @@ async def read_only(server: Server) -> AsyncIterator[None]:
             )
             await administrator.execute("SELECT pg_reload_conf()")
             # The server's processes notice it one after another.
-            while True:
-                cursor = await observer.execute("SHOW default_transaction_read_only")
-                if await cursor.fetchone() == (value,):
-                    break
+            seen = None
+            while seen != (value,):
                 await asyncio.sleep(0.01)
+                cursor = await observer.execute("SHOW default_transaction_read_only")
+                seen = await cursor.fetchone()
             await asyncio.sleep(0.1)
 
         await administrator.execute("SET default_transaction_read_only = off")
