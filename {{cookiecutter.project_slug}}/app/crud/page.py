@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
@@ -111,12 +110,7 @@ class _Key:
     def parse(self, value: Any) -> Any:
         if value is None and self.is_nullable:
             return None
-        return _adapter(self.column.type.python_type).validate_python(value)
-
-
-@cache
-def _adapter(type_: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)
+        return TypeAdapter(self.column.type.python_type).validate_python(value)
 
 
 def _is_nullable(column: SortColumn, id_column: InstrumentedAttribute[Any]) -> bool:
