@@ -40,7 +40,7 @@ def draw(results: Sequence[Measured], connections: int = 32, workers: int = 1) -
     scale = (RIGHT - LEFT - 120) / max(ratio.values(), default=1)
     parts, y = [], 20
     for number, subject in enumerate(subjects):
-        x = LEFT + number * 230
+        x = LEFT + number * 245
         parts.append(
             f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLORS[subject]}"/>'
         )
