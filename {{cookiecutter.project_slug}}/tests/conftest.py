@@ -35,7 +35,7 @@ from tests.support import (
 pytest_plugins = ["tests.mailbox"]
 
 
-if sys.platform == "win32":  # pragma: no cover
+if sys.platform == "win32":  # pragma: no cover -- other systems keep the default loop
 
     def pytest_asyncio_loop_factories() -> dict[str, Any]:
         """Use the event loop that psycopg needs on Windows."""

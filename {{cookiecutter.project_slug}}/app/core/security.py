@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
@@ -43,7 +44,7 @@ def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: t
     return jwt.encode(payload, key, algorithm="HS256")
 
 
-def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | None:
+def decode_token(key: str, purpose: Purpose, token: str) -> Mapping[str, Any] | None:
     """Return the claims, or None for a token that is forged, expired or for another purpose."""
     try:
         claims = _verify(key, token)
@@ -57,9 +58,9 @@ def decode_token(key: str, purpose: Purpose, token: str) -> dict[str, Any] | Non
 # expired and whether its session was revoked is checked each time. Errors aren't kept, so forged
 # tokens take no memory.
 @lru_cache(maxsize=10_000)
-def _verify(key: str, token: str) -> dict[str, Any]:
+def _verify(key: str, token: str) -> Mapping[str, Any]:
     """Return the claims of a token that this service has signed. Raises jwt.InvalidTokenError."""
-    claims: dict[str, Any] = jwt.decode(
+    claims: Mapping[str, Any] = jwt.decode(
         token,
         key,
         algorithms=["HS256"],

@@ -1,5 +1,6 @@
 """Tokens."""
 
+import time
 from datetime import timedelta
 from itertools import permutations
 from typing import Any, get_args
@@ -9,6 +10,7 @@ import jwt
 import pytest
 
 from app.core.security import (
+    CLOCK_SKEW_SECONDS,
     Purpose,
     decode_access_token,
     decode_token,
@@ -27,6 +29,17 @@ def test_token_of_another_purpose_is_rejected(made_for: Purpose, used_for: Purpo
     token = encode_token(KEY, made_for, {"sub": "x", "sid": str(uuid4())}, HOUR)
     assert decode_token(KEY, made_for, token) is not None
     assert decode_token(KEY, used_for, token) is None
+
+
+def test_token_that_was_valid_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signature is verified once, its lifetime each time."""
+    token = encode_token(KEY, "access", {"sub": "x"}, HOUR)
+    assert decode_token(KEY, "access", token) is not None
+    end = time.time() + HOUR.total_seconds()
+    monkeypatch.setattr("app.core.security.time.time", lambda: end + CLOCK_SKEW_SECONDS - 2)
+    assert decode_token(KEY, "access", token) is not None
+    monkeypatch.setattr("app.core.security.time.time", lambda: end + CLOCK_SKEW_SECONDS)
+    assert decode_token(KEY, "access", token) is None
 
 
 def sign(

