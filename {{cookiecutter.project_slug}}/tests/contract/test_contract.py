@@ -39,25 +39,36 @@ def test_thousands_of_requests_keep_the_contract(
     assert sum(cases) >= 5000
 
 
-def with_lists(configuration: str, address: str) -> str:
-    """Add the operations with a cursor to those that may reject what looks valid."""
+def with_own_routes(configuration: str, address: str) -> str:
+    """Add the exceptions for lists and uploads, which the OpenAPI document names."""
     paths = httpx2.get(f"{address}/openapi.json").json()["paths"]
+    operations = [operation for path in paths.values() for operation in path.values()]
     lists = [
         operation["operationId"]
-        for path in paths.values()
-        for operation in path.values()
+        for operation in operations
         if any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
+    ]
+    uploads = [
+        operation["operationId"]
+        for operation in operations
+        if "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
     ]
     start = "include-operation-id = [\n"
     assert start in configuration
-    return configuration.replace(start, start + "".join(f'    "{name}",\n' for name in lists))
+    configuration = configuration.replace(start, start + "".join(f'    "{it}",\n' for it in lists))
+    # The parts of such a form have no types, so a file of a wrong type can't be told from text.
+    return configuration + "".join(
+        f'\n[[operations]]\ninclude-operation-id = "{it}"\n'
+        "checks.negative_data_rejection.enabled = false\n"
+        for it in uploads
+    )
 
 
 def run(url: URL, directory: Path, role: str, *options: str) -> int:
     """Send requests in this role, check the responses, and return how many there were."""
     with running_service(url, directory) as service:
         configuration = directory / CONFIGURATION.name
-        configuration.write_text(with_lists(CONFIGURATION.read_text("utf-8"), service.address))
+        configuration.write_text(with_own_routes(CONFIGURATION.read_text("utf-8"), service.address))
         command = [
             *(sys.executable, "-m", "schemathesis.cli", f"--config-file={configuration}"),
             *("run", f"{service.address}/openapi.json", "--no-color"),
