@@ -8,15 +8,19 @@ from app.db.session import ReadSession
 
 
 class IsWritable(FunctionElement[bool]):
-    """True if the server accepts changes. A standby doesn't, nor one that was set read-only."""
+    """True if the database accepts changes.
+
+    A standby of PostgreSQL doesn't, nor a server that was set read-only, nor SQLite if its file or
+    folder can't be written.
+    """
 
     type = Boolean()
     inherit_cache = True
 
 
-@compiles(IsWritable)
-def _always(_element: IsWritable, _compiler: Any, **_options: Any) -> str:
-    return "1 = 1"
+@compiles(IsWritable, "sqlite")
+def _by_permissions(_element: IsWritable, _compiler: Any, **_options: Any) -> str:
+    return "is_writable()"  # app/db/engine.py
 
 
 @compiles(IsWritable, "postgresql")

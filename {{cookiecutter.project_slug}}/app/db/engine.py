@@ -1,7 +1,9 @@
 """Engines: how the service connects to PostgreSQL or SQLite."""
 
+import os
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import Connection, ExceptionContext
@@ -15,6 +17,9 @@ from app.core.limits import POOL_TIMEOUT_SECONDS
 from app.db.errors import needs_new_connection, translate_db_error
 from app.db.pool import FairPool
 from app.db.postgresql import PostgresConnection
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 
 # A connection that has been used within this time isn't pinged.
 PING_AFTER_SECONDS = 1
@@ -113,12 +118,23 @@ def _translate_error(context: ExceptionContext) -> AppError | None:
     return translate_db_error(context.sqlalchemy_exception or context.original_exception)
 
 
-def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+def _set_up_sqlite(
+    connection: "AsyncAdapt_aiosqlite_connection", _record: ConnectionPoolEntry
+) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
     # Readers and a writer don't block each other.
     cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA database_list")
+    path = cursor.fetchall()[0][2]
     cursor.close()
+    # SQLite can't say so itself. A statement that wants to know calls `is_writable()`.
+    connection.create_function("is_writable", 0, lambda: _is_writable(path))
+
+
+def _is_writable(path: str) -> bool:
+    """Check the file and its folder, where a writer makes other files; "" is a database in memory."""
+    return not path or (os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK))
 
 
 def _note_use(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

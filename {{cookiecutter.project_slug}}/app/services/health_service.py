@@ -37,5 +37,5 @@ async def check_ready(reader: ReadSession, *, is_stopping: bool) -> None:
         reason = f"the database is at revision {revision}, run `alembic upgrade head`"
         raise UnavailableError("The database is not migrated.", retry_after=5, reason=reason)
     if not is_writable:
-        reason = "the database server is read-only"
+        reason = "the database server, or the file of SQLite, is read-only"
         raise UnavailableError("The database is read-only.", retry_after=1, reason=reason)

@@ -103,7 +103,7 @@ async def test_service_is_unready_while_the_database_is_read_only(
 
 def test_each_database_says_whether_it_is_writable() -> None:
     for url, sql in {
-        "sqlite://": "1 = 1",
+        "sqlite://": "is_writable()",
         "postgresql+psycopg://": "current_setting('transaction_read_only') = 'off'",
     }.items():
         dialect = make_url(url).get_dialect()()

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import NullPool
 
 from app.core.exceptions import UnavailableError
+from app.crud.revision import IsWritable
 from app.db import engine as module
 from app.db.engine import PING_AFTER_SECONDS, make_engine, make_migration_engine
 from app.db.postgresql import PostgresConnection
@@ -31,6 +32,28 @@ async def test_sqlite_has_foreign_keys_and_concurrent_readers(tmp_path: Path) ->
         # A transaction has the write lock from its BEGIN; a read begins none and doesn't wait.
         async with asyncio.timeout(5):
             assert await Database(engine).read_session.scalar(select(1)) == 1
+    await engine.dispose()
+
+
+async def test_sqlite_says_whether_its_file_and_folder_are_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(make_url("sqlite+aiosqlite://").set(database=str(tmp_path / "app.db")))
+    read_only: set[Path] = set()
+    monkeypatch.setattr("os.access", lambda path, _mode: Path(path) not in read_only)
+    for path, is_writable in [
+        (None, True),
+        (tmp_path, False),
+        (tmp_path / "app.db", False),
+    ]:
+        read_only = {path} if path else set()
+        assert await Database(engine).read_session.scalar(select(IsWritable())) is is_writable
+    await engine.dispose()
+
+
+async def test_sqlite_in_memory_is_writable() -> None:
+    engine = make_engine(make_url("sqlite+aiosqlite://"))
+    assert await Database(engine).read_session.scalar(select(IsWritable())) is True
     await engine.dispose()
 
 
