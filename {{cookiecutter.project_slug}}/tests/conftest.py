@@ -132,11 +132,12 @@ async def app(
     handlers = dict(app.exception_handlers)
     app.add_middleware(LifespanState, {"resources": resources})
     yield app
-    app.router.routes[:] = routes
+    if app.router.routes != routes:
+        app.openapi_schema = None
+        app.router.routes[:] = routes
     app.user_middleware[:] = middleware
     app.exception_handlers = handlers
     app.dependency_overrides.clear()
-    app.openapi_schema = None
     app.middleware_stack = None  # the next test gets its own, with all request slots free
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -15,17 +16,26 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests.support import AUTH
 
 
+@cache
+def parse(content: bytes) -> EmailMessage:
+    """Parse a mail. Most tests don't read theirs, and this takes longer than to receive it."""
+    return message_from_bytes(content, policy=policy.default)
+
+
 @dataclass
 class Mailbox:
     """The mails that a real SMTP server has received."""
 
     port: int = 0
-    messages: list[EmailMessage] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        return [parse(content) for content in self.contents]
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 -- the name that aiosmtpd calls
-        content = envelope.content
-        assert isinstance(content, bytes)
-        self.messages.append(message_from_bytes(content, policy=policy.default))
+        assert isinstance(envelope.content, bytes)
+        self.contents.append(envelope.content)
         return "250 OK"
 
     async def wait_for(self, count: int, *, to: str | None = None) -> list[EmailMessage]:

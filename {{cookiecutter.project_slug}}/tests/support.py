@@ -17,7 +17,7 @@ from alembic import command
 from alembic.config import Config
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import URL, Connection, QueuePool, event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -60,6 +60,7 @@ class TestSettings(Settings):
     """Settings that come from the test alone."""
 
     __test__ = False
+    model_config = SettingsConfigDict(env_file=None)
 
     @classmethod
     def settings_customise_sources(

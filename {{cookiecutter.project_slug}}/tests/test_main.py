@@ -33,17 +33,20 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_create_app_is_importable_without_settings() -> None:
     imports = "import app.application, app.core.config as c"
     assert run(f"{imports}; assert not c.get_settings.cache_info().misses").returncode == 0
 
 
+@pytest.mark.slow
 def test_app_main_has_the_application() -> None:
     done = run("from app.main import app; print(app.title)", ENVIRONMENT="development")
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
+@pytest.mark.slow
 def test_workers_with_bad_settings_are_not_restarted() -> None:
     done = run("import app.main", ENVIRONMENT="production", SECRET_KEY="short")
     assert done.returncode == 3

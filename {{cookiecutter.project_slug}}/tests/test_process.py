@@ -17,6 +17,8 @@ from app.db.session import Database
 from app.models.user import User
 from tests.service import environment, running_service
 
+pytestmark = pytest.mark.slow  # each test starts processes
+
 
 def test_python_m_app_serves_and_stops(migrated_database_url: URL, tmp_path: Path) -> None:
     with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="0") as service:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
+import pytest
 from sqlalchemy import URL
 
 from app.core.config import ROOT
@@ -55,6 +56,7 @@ def canonical(name: str) -> str:
     return re.sub("[-_.]+", "-", name).lower()
 
 
+@pytest.mark.slow
 def test_only_needed_packages_are_imported_at_start(migrated_database_url: URL) -> None:
     code = "import app.main, json, sys; print(json.dumps(sorted(sys.modules)))"
     output = subprocess.run(
