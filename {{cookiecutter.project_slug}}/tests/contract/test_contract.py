@@ -59,7 +59,7 @@ def with_own_routes(configuration: str, address: str) -> str:
     # The parts of such a form have no types, so a file of a wrong type can't be told from text.
     return configuration + "".join(
         f'\n[[operations]]\ninclude-operation-id = "{it}"\n'
-        "checks.negative_data_rejection.enabled = false\n"
+        'checks.negative_data_rejection.expected-statuses = ["2xx", "4xx"]\n'
         for it in uploads
     )
 
