@@ -7,11 +7,11 @@ import sys
 from functools import partial
 from types import ModuleType
 
-from benchmarks import generation, logins, middleware, pages, service
+from benchmarks import generation, instructions, logins, middleware, pages, service
 from benchmarks.generated import generated_service
 from hooks.pre_gen_project import CHOICES
 
-ALONE = {"generation": generation, "service": service}
+ALONE = {"generation": generation, "instructions": instructions, "service": service}
 OF_A_SERVICE = {"logins": logins, "middleware": middleware, "pages": pages}
 
 

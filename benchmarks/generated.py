@@ -17,7 +17,7 @@ INSIDE = ROOT / "benchmarks" / "inside"
 
 
 @contextmanager
-def generated_service(database: str) -> Iterator[Path]:
+def generated_service(database: str, template: Path = ROOT) -> Iterator[Path]:
     """Generate a service in a temporary folder and set it up; yield its folder."""
     print("Generating a service and setting it up ...", flush=True)
     with tempfile.TemporaryDirectory() as name:
@@ -25,7 +25,7 @@ def generated_service(database: str) -> Iterator[Path]:
         folder.chmod(0o755)  # PostgreSQL runs as another user when this is root
         project = Path(
             cookiecutter(
-                str(ROOT),
+                str(template),
                 no_input=True,
                 extra_context={"database": database, "init_git": "no"},
                 default_config={"replay_dir": str(folder / "replay")},

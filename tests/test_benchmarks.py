@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import chart, generation, logins, pages, service
+from benchmarks import chart, generation, instructions, logins, pages, service
 
 
 @pytest.mark.parametrize(("limit", "code"), [("1.9", 1), ("2.1", 0)])
@@ -83,6 +83,19 @@ def test_unknown_route_is_rejected() -> None:
         pytest.skip("wrk is not installed")
     with pytest.raises(SystemExit, match="there is no route 'x'"):
         benchmarks.main(["service", "--routes", "x"])
+
+
+@pytest.mark.parametrize(("after", "code"), [(1020, 0), (1040, 1), (900, 0)])
+def test_more_instructions_than_before_fail(after: int, code: int) -> None:
+    before = dict.fromkeys(instructions.ROUTES, 1000)
+    assert instructions.report(before, before | {"current user": after}) == code
+
+
+@pytest.mark.nightly
+def test_requests_need_no_more_instructions_than_at_the_previous_commit() -> None:
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is not installed")
+    assert benchmarks.main(["instructions"]) == 0
 
 
 @pytest.mark.nightly
