@@ -66,7 +66,7 @@ def test_private_files_stay_out_of_the_image(name: str) -> None:
 
 
 class Answering(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 -- the name that the base class calls
+    def do_GET(self) -> None:
         self.send_response(200 if self.path == "/livez" else 503)
         self.end_headers()
 
@@ -84,13 +84,13 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize(("path", "status"), [("/livez", 0), ("/readyz", 1)])
 def test_health_check_fails_on_anything_but_200(port: int, path: str, status: int) -> None:
-    command = [sys.executable, ROOT / "scripts/healthcheck.py", path]
+    command = [sys.executable, str(ROOT / "scripts/healthcheck.py"), path]
     environment = {"PORT": str(port), "HTTP_PROXY": "http://127.0.0.1:9"}
     assert subprocess.run(command, env=environment, check=False).returncode == status
 
 
 def test_health_check_fails_without_a_service() -> None:
-    command = [sys.executable, ROOT / "scripts/healthcheck.py", "/livez"]
+    command = [sys.executable, str(ROOT / "scripts/healthcheck.py"), "/livez"]
     done = subprocess.run(
         command, env={"PORT": "9"}, stdout=subprocess.PIPE, text=True, check=False
     )
