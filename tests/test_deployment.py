@@ -20,7 +20,7 @@ from tests.conftest import DATABASES, VOCABULARIES, Answers, Bake
 from tests.support import run
 
 KUBERNETES: Answers = {"database": "postgresql", "deployment": "docker_and_kubernetes"}
-# What a pod may mount by the Pod Security Standard "restricted".
+# The kinds of volumes that the Pod Security Standard "restricted" allows.
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 
 

@@ -104,7 +104,7 @@ def problems(names: Names) -> list[hook.Problem]:
 @pytest.fixture(scope="session")
 def base(bake: Bake) -> Path:
     """A service with the default names and the files of both databases."""
-    return bake({"database": "postgresql"})
+    return bake({"database": "postgresql", "deployment": "docker_and_kubernetes"})
 
 
 @pytest.fixture(scope="session")
