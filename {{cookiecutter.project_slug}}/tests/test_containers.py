@@ -1,5 +1,6 @@
 """Dockerfile and compose.yaml fit the settings of the service; the scripts of the image work."""
 
+import os
 import re
 import runpy
 import subprocess
@@ -85,15 +86,14 @@ def port() -> Iterator[int]:
 @pytest.mark.parametrize(("path", "status"), [("/livez", 0), ("/readyz", 1)])
 def test_health_check_fails_on_anything_but_200(port: int, path: str, status: int) -> None:
     command = [sys.executable, str(ROOT / "scripts/healthcheck.py"), path]
-    environment = {"PORT": str(port), "HTTP_PROXY": "http://127.0.0.1:9"}
+    environment = {**os.environ, "PORT": str(port), "HTTP_PROXY": "http://127.0.0.1:9"}
     assert subprocess.run(command, env=environment, check=False).returncode == status
 
 
 def test_health_check_fails_without_a_service() -> None:
     command = [sys.executable, str(ROOT / "scripts/healthcheck.py"), "/livez"]
-    done = subprocess.run(
-        command, env={"PORT": "9"}, stdout=subprocess.PIPE, text=True, check=False
-    )
+    environment = {**os.environ, "PORT": "9"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert "ConnectionRefusedError" in done.stdout
 
