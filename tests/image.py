@@ -256,7 +256,10 @@ def make_base(tree: Path, root: Path) -> None:
     shutil.copytree(library, copy, symlinks=True, ignore=LEFT_OUT)
     shutil.copytree(pip, copy / "site-packages/pip", ignore=shutil.ignore_patterns("__pycache__"))
     starter = local / "bin/pip"
-    starter.write_text(f'#!/bin/sh\nexec "{local}/bin/python" -m pip "$@"\n')
+    # Debian's Python looks for packages elsewhere.
+    starter.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{copy}/site-packages" exec "{local}/bin/python" -m pip "$@"\n'
+    )
     starter.chmod(0o755)
     programs = root / "programs"
     programs.mkdir(exist_ok=True)
