@@ -42,17 +42,21 @@ RECORD = ".cruft.json"
 # value was chosen.
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
+        ".squawk.toml",
         "app/db/local_postgres.py",
         "app/db/local_with_postgres.py",
         "docs/database.postgresql.md",
         "requirements-dev.postgresql.txt",
         "tests/crud/test_lists_postgres.py",
         "tests/db/local_postgres",
+        "tests/db/test_migrations_postgres.py",
         "tests/db/test_pooler_postgres.py",
         "tests/db/test_read_session_postgres.py",
         "tests/faults/postgres",
     ],
     ("database", "sqlite"): ["tests/crud/test_lists_sqlite.py"],
+    ("ci", "github"): [".github"],
+    ("ci", "gitlab"): [".gitlab-ci.yml"],
 }
 
 # The ones among them that replace another file.

@@ -57,6 +57,7 @@ CHOICES = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"),
     "database": ("sqlite", "postgresql"),
     "layer_names": ("default", "repository", "clean_architecture", "dao", "domain", "three_tier"),
+    "ci": ("github", "gitlab", "none"),
 }
 BOOLEANS = ("setup_environment", "init_git")
 EXAMPLES = {
