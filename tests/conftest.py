@@ -45,13 +45,16 @@ DATABASES = CHOICES["database"]
 LICENSES = CHOICES["license"]
 VOCABULARIES = CHOICES["layer_names"]
 
-# Every combination of the answers that select files. BOOLEANS change only the steps after
-# generation, which test_generated_service.py covers. The names of the layers are changed in whatever
-# was rendered, which test_layers.py covers.
+# Combinations of the answers that select files: all of them with the first licence, and every licence
+# with each database. BOOLEANS change only the steps after generation, which
+# test_generated_service.py covers. The names of the layers are changed in whatever was rendered,
+# which test_layers.py covers.
 SELECTING = {name: values for name, values in CHOICES.items() if name != "layer_names"}
+DEFAULTS = {name: values[0] for name, values in SELECTING.items()}
 COMBINATIONS: dict[str, Answers] = {
     "-".join(values): {**dict(zip(SELECTING, values, strict=True))}
     for values in itertools.product(*SELECTING.values())
+    if values[0] == DEFAULTS["license"] or values[2:] == (*DEFAULTS.values(),)[2:]
 }
 # Valid answers with characters that could break out of strings, comments and web pages.
 AWKWARD: Answers = {
@@ -73,6 +76,7 @@ PAIRS: dict[str, Answers] = {
         "database": database,
         "license": license_,
         "layer_names": VOCABULARIES[(first * len(LICENSES) + second) % len(VOCABULARIES)],
+        "ci": CHOICES["ci"][(first + second) % 3],
         "uv": uv,
         "setup_environment": True,
         "init_git": init_git,
@@ -86,6 +90,7 @@ NOT_SET_UP: dict[str, Answers] = {
     f"{DATABASES[number % 2]}-{license_}-{'git' if number // 2 % 2 == 0 else 'nogit'}": {
         "database": DATABASES[number % 2],
         "license": license_,
+        "ci": CHOICES["ci"][(number + 2) % 3],
         "setup_environment": False,
         "init_git": number // 2 % 2 == 0,
     }

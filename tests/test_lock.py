@@ -63,7 +63,9 @@ def test_every_dependency_of_the_service_is_pinned(bake: Bake, database: str) ->
     assert_fits(sources["dependency-groups"]["dev"], runtime, development)
     for name in runtime.keys() & development.keys():
         assert_fits([name], runtime, development)
-    assert_fits(sources["dependency-groups"]["audit"], read_pins(project / "requirements-audit.txt"))
+    assert_fits(
+        sources["dependency-groups"]["audit"], read_pins(project / "requirements-audit.txt")
+    )
 
 
 def test_sqlite_has_a_subset_of_the_pins_of_postgresql(bake: Bake) -> None:

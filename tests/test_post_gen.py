@@ -20,6 +20,7 @@ from tests.support import git
 ANSWERS = {
     "database": "sqlite",
     "layer_names": "default",
+    "ci": "github",
     "_layers": "",
     "_layer_names": {"default": "api db", "other": "rest orm"},
     "setup_environment": False,
@@ -105,6 +106,7 @@ def test_files_of_the_chosen_answer_are_kept(project: Path, database: str) -> No
     assert result.returncode == 0, result.stderr
     expected = {"README.md", "app/db/session.py", *hook.INSTEAD_OF.values()}
     expected |= {"scripts/setup_environment.py", "arguments.json"}
+    expected |= {*hook.ONLY_WITH["ci", "github"]}
     expected |= {*hook.ONLY_WITH["database", database]} - hook.INSTEAD_OF.keys()
     assert files_of(project) == expected
     for special, path in hook.INSTEAD_OF.items():

@@ -179,6 +179,8 @@ def test_expressions_of_other_tools_survive(project: Path) -> None:
         if path.suffix in {".yml", ".yaml"}:
             wanted = re.findall(r"\$\{\{.*?\}\}", path.read_text(encoding="utf-8"))
             name = path.relative_to(TEMPLATE)
+            if not (project / name).exists():
+                continue  # of another answer
             text = (project / name).read_text(encoding="utf-8")
             assert re.findall(r"\$\{\{.*?\}\}", text) == wanted, name
 

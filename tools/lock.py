@@ -78,7 +78,9 @@ def lock_service(
     for name, text in pins.items():
         (project / name).write_text(text, encoding="utf-8")
     tool("poethepoet", "-C", str(project), "lock", *upgrade)
-    return {name: (project / name).read_text(encoding="utf-8") for name in (RUNTIME, DEVELOPMENT, AUDIT)}
+    return {
+        name: (project / name).read_text(encoding="utf-8") for name in (RUNTIME, DEVELOPMENT, AUDIT)
+    }
 
 
 def lock_template(folder: Path, upgrade: list[str]) -> str:
