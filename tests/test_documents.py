@@ -162,7 +162,7 @@ def commands_of(project: Path) -> list[str]:
     for document in [*documents.documents(project), project / "alembic/README"]:
         if document.relative_to(project).as_posix() not in RUN_ELSEWHERE:
             for block in documents.read_blocks(document, project):
-                if block.language == "sh" and "curl" not in block.text:
+                if block.language == "sh" and not block.reason and "curl" not in block.text:
                     found += [line.partition("  #")[0] for line in block.text.splitlines()]
         found += documents.commands(document)
     return [command for command in dict.fromkeys(map(str.strip, found)) if command not in NOT_RUN]
