@@ -42,8 +42,14 @@ BLOCKS = documents.read_blocks(DOCUMENT, TEMPLATE)
 # In place of the programs that change accounts, or start processes as another account.
 STAND_INS = {
     "useradd": "#!/bin/sh\n",
-    "install": "#!/bin/sh\nwhile getopts dg:m:o: name; do [ $name != d ] || d=-d; done\n"
-    'shift $((OPTIND - 1))\nexec {install} $d "$@"\n',
+    "install": """#!/bin/sh
+while getopts dg:m:o: name
+do
+    [ "$name" != d ] || directory=-d
+done
+shift "$((OPTIND - 1))"
+exec {install} $directory "$@"
+""",
     "runuser": '#!/bin/sh\nshift 3\nexec "$@"\n',
     "systemctl": "#!{python}\n"
     + """
