@@ -96,7 +96,7 @@ def check(block: Block) -> None:
         case "diff":
             assert block.title, f"{block}: which file does it change?"
         case "mermaid" | "ini" | "nginx" | "":
-            pass  # tests/test_deployment.py checks the units and sites
+            pass  # tests/test_host.py checks the units and sites
         case language:
             raise AssertionError(f"{block}: {language} is not known to tests/documents.py")
 
