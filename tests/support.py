@@ -71,12 +71,15 @@ DOCKER = {
     *("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"),
     *("RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
 }
+BINARY = (".gz", ".png")
 # Files without a grammar that could be checked.
 PROSE = {"", ".css", ".html", ".mako", ".md", ".txt"}
 
 
 def parse(path: Path) -> None:
     """Fail if the content of a file doesn't fit its name, or if its type is unknown."""
+    if path.name.endswith(BINARY):
+        return
     text = path.read_bytes().decode("utf-8")
     if path.name.startswith(("Dockerfile", "Containerfile")):
         parse_dockerfile(text)

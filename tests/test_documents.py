@@ -61,6 +61,7 @@ NOT_RUN = {
     ".venv/bin/fastapi dev": "runs until Ctrl-C; test_servers.py of the service starts it",
     "fastapi dev": "runs until Ctrl-C; test_servers.py of the service starts it",
     "fastapi run": "runs until Ctrl-C; test_servers.py of the service starts it",
+    "poe pin-images": "needs a registry of images",
     "poe serve": "runs until Ctrl-C",
     "uvicorn --root-path /shop": "names an option; tests with nginx use it",
     "uvicorn --workers": "names an option",
@@ -166,7 +167,7 @@ def commands_of(project: Path) -> list[str]:
     for document in [*documents.documents(project), project / "alembic/README"]:
         if document.relative_to(project).as_posix() not in RUN_ELSEWHERE:
             for block in documents.read_blocks(document, project):
-                if block.language == "sh" and not block.reason and "curl" not in block.text:
+                if block.language == "sh" and "curl" not in block.text and not block.reason:
                     found += [line.partition("  #")[0] for line in block.text.splitlines()]
         found += documents.commands(document)
     return [command for command in dict.fromkeys(map(str.strip, found)) if command not in NOT_RUN]

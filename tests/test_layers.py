@@ -28,7 +28,7 @@ from hooks.post_gen_project import RENAMING
 from templates.rename_layers import Pair, Renaming, rename
 from tests import documents
 from tests.conftest import VOCABULARIES, Bake
-from tests.support import run
+from tests.support import BINARY, run
 from tools.running import program, remove_local_postgres
 
 QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
@@ -104,7 +104,7 @@ def problems(names: Names) -> list[hook.Problem]:
 @pytest.fixture(scope="session")
 def base(bake: Bake) -> Path:
     """A service with the default names and the files of both databases."""
-    return bake({"database": "postgresql"})
+    return bake({"database": "postgresql", "deployment": "docker_and_kubernetes"})
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +132,9 @@ def files(project: Path) -> dict[str, str]:
     return {
         path.relative_to(project).as_posix(): path.read_bytes().decode()
         for path in sorted(project.rglob("*"))
-        if path.is_file() and not path.name.startswith("requirements")
+        if path.is_file()
+        and not path.name.startswith("requirements")
+        and not path.name.endswith(BINARY)
     }
 
 

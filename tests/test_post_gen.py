@@ -21,6 +21,7 @@ ANSWERS = {
     "database": "sqlite",
     "layer_names": "default",
     "ci": "github",
+    "deployment": "docker_and_kubernetes",
     "_layers": "",
     "_layer_names": {"default": "api db", "other": "rest orm"},
     "setup_environment": False,
@@ -40,6 +41,7 @@ def project(tmp_path: Path) -> Path:
     """A rendered project of small files: all that the tables list, and a few others."""
     root = tmp_path / "service"
     listed = [path for paths in hook.ONLY_WITH.values() for path in paths]
+    listed.remove(".github")  # a folder, which another answer has a file in
     for path in [
         *listed,
         *hook.INSTEAD_OF.values(),
@@ -49,7 +51,7 @@ def project(tmp_path: Path) -> Path:
     ]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(path)
-    (root / "scripts").mkdir()
+    (root / "scripts").mkdir(exist_ok=True)
     (root / "scripts/setup_environment.py").write_text(SETUP.format(trouble="pass"))
     return root
 
@@ -96,8 +98,8 @@ def files_of(project: Path) -> set[str]:
 
 def test_tables_list_only_answers_that_exist() -> None:
     settings = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
-    for answer, value in hook.ONLY_WITH:
-        assert value in settings[answer]
+    for answer, values in hook.ONLY_WITH:
+        assert {*values.split()} <= {*settings[answer]}
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -106,8 +108,8 @@ def test_files_of_the_chosen_answer_are_kept(project: Path, database: str) -> No
     assert result.returncode == 0, result.stderr
     expected = {"README.md", "app/db/session.py", *hook.INSTEAD_OF.values()}
     expected |= {"scripts/setup_environment.py", "arguments.json"}
-    expected |= {*hook.ONLY_WITH["ci", "github"]}
     expected |= {*hook.ONLY_WITH["database", database]} - hook.INSTEAD_OF.keys()
+    expected |= {*listed("deployment")}
     assert files_of(project) == expected
     for special, path in hook.INSTEAD_OF.items():
         kept = special if database == "postgresql" else path
@@ -115,6 +117,17 @@ def test_files_of_the_chosen_answer_are_kept(project: Path, database: str) -> No
     # No empty folders, and no compiled files.
     assert (project / "tests/db").exists() == (database == "postgresql")
     assert not list(project.rglob("__pycache__"))
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_no_file_of_an_answer_that_was_not_chosen_is_kept(project: Path, database: str) -> None:
+    """Not even the one that replaces another for the database."""
+    assert run_hook(project, database=database, deployment="none").returncode == 0
+    assert not {*listed("deployment")} & files_of(project)
+
+
+def listed(answer: str) -> list[str]:
+    return [path for (name, _), paths in hook.ONLY_WITH.items() if name == answer for path in paths]
 
 
 def test_folders_and_emptied_folders_are_removed(

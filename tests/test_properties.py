@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from dev import BIN, LICENSE_TEXTS, ROOT, TEMPLATE, clean_environment
 from hooks import pre_gen_project as hook
 from hooks.post_gen_project import INSTEAD_OF, ONLY_WITH, RECORD, RENAMING, SETUP
-from tests.support import commit, git, parse
+from tests.support import BINARY, commit, git, parse
 
 Texts = dict[str, str]
 
@@ -100,8 +100,10 @@ def reduced_template(folder: Path) -> Path:
     """Make a quick template: only the files that contain texts, and empty ones for the hook."""
     template = folder / "template"
     for path in TEMPLATE.rglob("*"):
-        if path.is_file() and re.search(
-            r"cookiecutter\.(_*(project|author)_|license)", path.read_text("utf-8")
+        if (
+            path.is_file()
+            and not path.name.endswith(BINARY)
+            and re.search(r"cookiecutter\.(_*(project|author)_|license)", path.read_text("utf-8"))
         ):
             copy = template / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)

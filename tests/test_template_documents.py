@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from dev import COMMANDS, ROOT, TEMPLATE, clean_environment, in_environment
-from tests.support import git
+from tests.support import BINARY, git
 
 DOCUMENTS = ["README.md", "DEVELOPERS.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 # Made by a set-up, a generation or `dev.py try`.
-MADE_LATER = {".cruft.json", ".env", ".venv", "INCOMPLETE.txt", "tmp"}
+MADE_LATER = {".cruft.json", ".env", ".venv", "INCOMPLETE.txt", "tmp", "var"}
 # Programs of others, or files in examples.
 FOREIGN = {"file:///….git", "../x", "json.py", "uv.toml"}
 
@@ -71,7 +71,7 @@ def test_paths_exist(document: str) -> None:
 def sources() -> str:
     """Join all files that aren't documents, for a search."""
     names = git(ROOT, "ls-files", "-z").split("\0")[:-1]
-    paths = [ROOT / name for name in names if not name.endswith((".md", ".png", ".svg"))]
+    paths = [ROOT / name for name in names if not name.endswith((".md", ".svg", *BINARY))]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
 
 
@@ -171,3 +171,16 @@ def test_documented_generation_works(tmp_path: Path) -> None:
 
     assert (tmp_path / "order_desk/app/main.py").exists()
     assert not (tmp_path / "order_desk/.git").exists()
+
+
+def test_tree_of_the_first_day_names_files_that_exist() -> None:
+    (tree,) = re.findall(r"```\n(my_service/\n.+?)```", text_of("README.md"), re.DOTALL)
+    folder = ""
+    for line in tree.splitlines()[1:]:
+        ((indent, names),) = re.findall(r"^([│├└─ ]+)([\w./-]+(?:, [\w./-]+)*)", line)
+        inner = len(indent) > len("├── ")
+        for name in names.split(", "):
+            path = f"{folder}{name}" if inner else name
+            assert (TEMPLATE / path).exists() or Path(path).parts[0] in MADE_LATER, path
+        if not inner:
+            folder = names

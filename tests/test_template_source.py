@@ -12,8 +12,11 @@ import pytest
 from dev import COMMANDS, ROOT, TEMPLATE, clean_environment, in_environment
 from hooks.post_gen_project import ONLY_WITH
 from tests.conftest import is_copied
+from tests.support import BINARY
 
-FILES = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
+FILES = sorted(
+    path for path in TEMPLATE.rglob("*") if path.is_file() and not path.name.endswith(BINARY)
+)
 PYTHON_FILES = [path for path in FILES if path.suffix == ".py"]
 
 
@@ -118,7 +121,7 @@ def test_line_endings_do_not_depend_on_the_platform() -> None:
     fields = done.stdout.decode().split("\0")[:-1]
     found = {(fields[at], fields[at + 1]): fields[at + 2] for at in range(0, len(fields), 3)}
     for name in {name for name, _ in found}:
-        if name.endswith(".png"):
+        if name.endswith(BINARY):
             assert found[name, "text"] == "unset", name
         else:
             assert (found[name, "text"], found[name, "eol"]) == ("auto", "lf"), name

@@ -154,7 +154,7 @@ PATTERNS = [(re.compile(rule.pattern, re.IGNORECASE), rule) for rule in RULES]
 
 # Others wrote them, or programs did, or they quote the phrases.
 SKIPPED = re.compile(
-    r"(.*/)?(LICENSE|requirements[-.\w]*\.txt)|templates/.*|.*\.(png|svg)"
+    r"(.*/)?(LICENSE|requirements[-.\w]*\.txt)|templates/.*|.*\.(gz|png|svg)"
     r"|tools/english\.py|tests/test_english\.py"
 )
 NEW_PARAGRAPH = re.compile(r"(?P<heading>#+) |[-*>] |\d+\. |```")

