@@ -50,7 +50,7 @@ COMMANDS = {
         ["-m", "mypy", "--platform=linux"],
         # Everything that runs when somebody generates a service must work on Windows.
         ["-m", "mypy", "--platform=win32", "dev.py", "hooks", "templates", *SCRIPTS],
-        ["zizmor", "--quiet", "--offline", "--pedantic", ".github"],
+        ["zizmor", "--quiet", "--offline", "--pedantic", ".github", f"{TEMPLATE.name}/.github"],
     ],
     "lock": [["-m", "tools.lock"]],
     "benchmark": [["-m", "benchmarks"]],

@@ -42,6 +42,7 @@ RECORD = ".cruft.json"
 # another value was chosen.
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
+        ".squawk.toml",
         "app/db/local_postgres.py",
         "app/db/local_with_postgres.py",
         "compose.postgresql.yaml",
@@ -49,13 +50,17 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "requirements-dev.postgresql.txt",
         "tests/crud/test_lists_postgres.py",
         "tests/db/local_postgres",
+        "tests/db/test_migrations_postgres.py",
         "tests/db/test_pooler_postgres.py",
         "tests/db/test_read_session_postgres.py",
         "tests/faults/postgres",
     ],
     ("database", "sqlite"): ["tests/crud/test_lists_sqlite.py"],
+    ("ci", "github"): [".github"],
+    ("ci", "gitlab"): [".gitlab-ci.yml"],
     ("deployment", "docker docker_and_kubernetes"): [
         ".dockerignore",
+        ".github/workflows/image.yml",
         "Dockerfile",
         "compose.yaml",
         "docs/containers.md",
@@ -93,7 +98,8 @@ def keep_chosen(answers: Mapping[str, object]) -> None:
     for (answer, values), paths in ONLY_WITH.items():
         for path in paths:
             if answers[answer] not in values.split():
-                remove(path)
+                if os.path.exists(path):  # its folder may belong to another answer
+                    remove(path)
             elif path in INSTEAD_OF:
                 os.replace(path, INSTEAD_OF[path])
 

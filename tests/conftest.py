@@ -71,6 +71,7 @@ def cover_pairs(values: Mapping[str, Sequence[str | bool]]) -> Iterator[Answers]
 # test_generated_service.py covers. The names of the layers are changed in whatever was rendered,
 # which test_layers.py covers.
 SELECTING = {name: values for name, values in CHOICES.items() if name != "layer_names"}
+DEFAULTS = {name: values[0] for name, values in SELECTING.items()}
 COMBINATIONS: dict[str, Answers] = {
     "-".join(map(str, answers.values())): answers for answers in cover_pairs(SELECTING)
 }

@@ -63,6 +63,9 @@ def test_every_dependency_of_the_service_is_pinned(bake: Bake, database: str) ->
     assert_fits(sources["dependency-groups"]["dev"], runtime, development)
     for name in runtime.keys() & development.keys():
         assert_fits([name], runtime, development)
+    assert_fits(
+        sources["dependency-groups"]["audit"], read_pins(project / "requirements-audit.txt")
+    )
 
 
 def test_sqlite_has_a_subset_of_the_pins_of_postgresql(bake: Bake) -> None:
@@ -97,8 +100,8 @@ def test_owner_can_lock_again(bake: Bake, options: list[str]) -> None:
     )
 
     lines = (done.stdout + done.stderr).splitlines()
-    assert len(lines) == 2
-    for line, name in zip(lines, ["requirements.txt", "requirements-dev.txt"], strict=True):
+    names = ["requirements.txt", "requirements-dev.txt", "requirements-audit.txt"]
+    for line, name in zip(lines, names, strict=True):
         assert line.endswith(" ".join([f"--output-file {name}", *options]))
 
 
@@ -125,7 +128,7 @@ def test_upgrade_excludes_the_newest_releases(
 ) -> None:
     def lock_service(*arguments: object) -> dict[str, str]:
         excluded.add(clean_environment().get("UV_EXCLUDE_NEWER"))
-        return dict.fromkeys((lock.RUNTIME, lock.DEVELOPMENT), "a==1\n")
+        return dict.fromkeys((lock.RUNTIME, lock.DEVELOPMENT, lock.AUDIT), "a==1\n")
 
     excluded: set[str | None] = set()
     monkeypatch.setattr(lock, "lock_service", lock_service)

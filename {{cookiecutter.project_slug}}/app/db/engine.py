@@ -90,7 +90,7 @@ def make_migration_engine(url: URL) -> AsyncEngine:
         # Foreign keys stay off: to change a table, SQLite drops it and puts a copy in its place.
         begin = "BEGIN IMMEDIATE"
     else:
-        # A migration that waits for a lock blocks all statements queued behind it.
+        # For revisions that say nothing. alembic/script.py.mako has the reason.
         begin = "SET LOCAL lock_timeout = '10s'"
 
     def begin_transaction(connection: Connection) -> None:
