@@ -47,7 +47,7 @@ LOG = VAR / "setup.log"
 # The template's hook removes or renames it, whatever the answers.
 LEFT_BY_TEMPLATE = ROOT / "requirements-dev.postgresql.txt"
 
-SECONDS_TO_START = 30
+SECONDS_TO_START = 120  # on a busy machine, a new PostgreSQL alone takes 20
 SECONDS_TO_STOP = 10
 
 # The meaning of patterns in the output of a failed command.
