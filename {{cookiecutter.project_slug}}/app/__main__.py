@@ -5,6 +5,7 @@ import sys
 import uvicorn
 
 from app.core.config import get_settings
+from app.core.limits import KEEP_ALIVE_SECONDS
 from app.core.logging import configure_logging
 
 
@@ -21,6 +22,7 @@ def main() -> None:
         loop="asyncio:SelectorEventLoop" if sys.platform == "win32" else "auto",
         http="app.http.protocol:LimitedProtocol",
         proxy_headers=False,  # TRUSTED_PROXIES decides (app/http/middleware.py)
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_timeout,
         log_config=None,
     )

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from app import __main__ as python_m_app
 from app.application import create_app
 from app.core.config import ROOT, Environment, Settings
+from app.core.limits import KEEP_ALIVE_SECONDS
 from app.dependencies.resources import Resources
 from app.http.shutdown import shutdown
 
@@ -71,6 +72,7 @@ def test_settings_reach_the_server(
         "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "auto",
         "http": "app.http.protocol:LimitedProtocol",
         "proxy_headers": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": settings.shutdown_timeout,
         "log_config": None,
     }

@@ -29,6 +29,9 @@ MAX_ARRIVING_BODIES = 64
 # How long to keep reading from a client after its request has been rejected.
 LINGER_SECONDS = 2
 
+# How long an idle connection stays open. A proxy must be the first to close it: otherwise it may send
+# a request while the service closes, and answer 502. nginx and AWS's load balancer wait for 60 s.
+KEEP_ALIVE_SECONDS = 75
 # A client must send the head of a request within this time.
 HEAD_TIMEOUT_SECONDS = 10
 # A client that reads nothing for this long is disconnected.
