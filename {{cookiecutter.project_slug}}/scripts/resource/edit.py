@@ -1,0 +1,101 @@
+"""Insertions into Python modules, at places that their syntax trees show."""
+
+import ast
+
+
+class NotFoundInSourceError(Exception):
+    """The source has been changed, so its owner has to add the lines."""
+
+
+def add_import(source: str, statement: str) -> str:
+    """Add an import after the last one; ruff sorts it and joins it with others."""
+    imports = [
+        node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    return insert_line(source, imports[-1].end_lineno or 0 if imports else 0, statement)
+
+
+def append(source: str, code: str) -> str:
+    """Add code at the end of a module."""
+    return f"{source.rstrip()}\n\n\n{code.rstrip()}\n"
+
+
+def add_before(source: str, name: str, code: str) -> str:
+    """Add code before the statement that assigns to *name*."""
+    node = _assignment(ast.parse(source).body, name)
+    return insert_line(source, node.lineno - 1, code)
+
+
+def add_to_class(source: str, name: str, line: str, *, before: str = "") -> str:
+    """Add an attribute to a class: before another attribute, or after the last one."""
+    body = _class(source, name).body
+    for node in body:
+        if before and isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == before:
+            return insert_line(source, node.lineno - 1, _indent(line))
+    attributes = [node for node in body if isinstance(node, ast.AnnAssign)] or body[-1:]
+    return insert_line(source, attributes[-1].end_lineno or 0, _indent(line))
+
+
+def add_to_collection(source: str, name: str, entry: str, *, in_class: str = "") -> str:
+    """Add an entry to the list, tuple, set or dictionary that is assigned to *name*."""
+    body = _class(source, in_class).body if in_class else ast.parse(source).body
+    value = _assignment(body, name).value
+    if isinstance(value, ast.Call) and ast.unparse(value) == "set()":
+        return _replace(source, value, "{" + entry + "}")
+    if not isinstance(value, ast.List | ast.Tuple | ast.Set | ast.Dict):
+        raise NotFoundInSourceError
+    elements = value.values if isinstance(value, ast.Dict) else value.elts
+    if not elements:
+        opening, closing = ast.unparse(value)[0], ast.unparse(value)[-1]
+        return _replace(source, value, f"{opening}{entry},{closing}")
+    last = elements[-1]
+    end = _offset(source, last.end_lineno or 0, last.end_col_offset or 0)
+    return f"{source[:end]},\n{entry}{source[end:]}"
+
+
+def add_to_function(source: str, name: str, line: str, *, before: str) -> str:
+    """Add a statement to a function, before the first one that begins with *before*."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            for statement in node.body:
+                if ast.unparse(statement).startswith(before):
+                    return insert_line(source, statement.lineno - 1, _indent(line))
+    raise NotFoundInSourceError
+
+
+def insert_line(source: str, number: int, code: str) -> str:
+    """Insert code after a line."""
+    lines = source.splitlines(keepends=True)
+    return "".join([*lines[:number], f"{code}\n", *lines[number:]])
+
+
+def _indent(code: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in code.splitlines())
+
+
+def _class(source: str, name: str) -> ast.ClassDef:
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node
+    raise NotFoundInSourceError
+
+
+def _assignment(body: list[ast.stmt], name: str) -> ast.Assign | ast.AnnAssign:
+    for node in body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if ast.unparse(target) == name:
+                return node
+    raise NotFoundInSourceError
+
+
+def _offset(source: str, line: int, column: int) -> int:
+    """Return the position in the text; *column* counts bytes, as `ast` does."""
+    lines = source.splitlines(keepends=True)
+    return len("".join(lines[: line - 1])) + len(lines[line - 1].encode()[:column].decode())
+
+
+def _replace(source: str, node: ast.expr, code: str) -> str:
+    start = _offset(source, node.lineno, node.col_offset)
+    end = _offset(source, node.end_lineno or 0, node.end_col_offset or 0)
+    return source[:start] + code + source[end:]
