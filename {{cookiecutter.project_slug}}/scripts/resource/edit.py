@@ -1,6 +1,7 @@
 """Insertions into Python modules, at places that their syntax trees show."""
 
 import ast
+import textwrap
 
 
 class NotFoundInSourceError(Exception):
@@ -31,9 +32,9 @@ def add_to_class(source: str, name: str, line: str, *, before: str = "") -> str:
     body = _class(source, name).body
     for node in body:
         if before and isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == before:
-            return insert_line(source, node.lineno - 1, _indent(line))
+            return insert_line(source, node.lineno - 1, textwrap.indent(line, "    "))
     attributes = [node for node in body if isinstance(node, ast.AnnAssign)] or body[-1:]
-    return insert_line(source, attributes[-1].end_lineno or 0, _indent(line))
+    return insert_line(source, attributes[-1].end_lineno or 0, textwrap.indent(line, "    "))
 
 
 def add_to_collection(source: str, name: str, entry: str, *, in_class: str = "") -> str:
@@ -53,13 +54,34 @@ def add_to_collection(source: str, name: str, entry: str, *, in_class: str = "")
     return f"{source[:end]},\n{entry}{source[end:]}"
 
 
-def add_to_function(source: str, name: str, line: str, *, before: str) -> str:
-    """Add a statement to a function, before the first one that begins with *before*."""
+def add_before_class(source: str, name: str, code: str) -> str:
+    """Add code before a class."""
+    return insert_line(source, _class(source, name).lineno - 1, f"{code}\n\n")
+
+
+def add_to_function(source: str, name: str, line: str, *, before: str, needs: str = "") -> str:
+    """Add code to a function, before the first statement that begins with *before*.
+
+    The function has to have an argument *needs*.
+    """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            arguments = {argument.arg for argument in node.args.args} | {""}
             for statement in node.body:
-                if ast.unparse(statement).startswith(before):
-                    return insert_line(source, statement.lineno - 1, _indent(line))
+                if ast.unparse(statement).startswith(before) and needs in arguments:
+                    indent = " " * statement.col_offset
+                    return insert_line(source, statement.lineno - 1, textwrap.indent(line, indent))
+    raise NotFoundInSourceError
+
+
+def add_to_literal(source: str, class_name: str, attribute: str, values: list[str]) -> str:
+    """Add values to the `Literal[...]` that is the type of an attribute."""
+    for node in _class(source, class_name).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == attribute:
+            known = node.annotation.slice if isinstance(node.annotation, ast.Subscript) else None
+            if isinstance(known, ast.Tuple):
+                entries = ", ".join([*map(ast.unparse, known.elts), *map(repr, values)])
+                return _replace(source, node.annotation, f"Literal[{entries}]")
     raise NotFoundInSourceError
 
 
@@ -67,10 +89,6 @@ def insert_line(source: str, number: int, code: str) -> str:
     """Insert code after a line."""
     lines = source.splitlines(keepends=True)
     return "".join([*lines[:number], f"{code}\n", *lines[number:]])
-
-
-def _indent(code: str) -> str:
-    return "\n".join(f"    {line}" if line else "" for line in code.splitlines())
 
 
 def _class(source: str, name: str) -> ast.ClassDef:

@@ -1,5 +1,6 @@
 """Fields as they are typed: `name:type[:argument][:optional][:unique][:index][=default]`."""
 
+import ast
 import keyword
 import re
 from dataclasses import dataclass
@@ -13,6 +14,13 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 MAX_NAME = 30  # names of constraints consist of several names, and PostgreSQL allows 63 characters
 MAX_INDEXED = 500  # characters: PostgreSQL's indexes take 2,700 bytes
 MAX_TEXT = 10_000
+# Patterns of defaults, by types.
+DEFAULTS = {
+    "int": r"-?\d{1,9}",
+    "bool": "true|false",
+    "float": r"-?\d+\.\d+",
+    "slug": r"[a-z0-9]+(-[a-z0-9]+)*",
+}
 OF_KIND = ("python", "body", "column", "samples", "make")
 RESERVED = {
     # Columns of each resource, and parameters of each list.
@@ -185,15 +193,10 @@ class Field:
     @property
     def default_json(self) -> Any:
         """The default in JSON."""
-        match self.type:
-            case "many":
-                return []
-            case "bool":
-                return self.default == "true"
-            case "int" | "float":
-                return float(self.default or 0) if self.type == "float" else int(self.default or 0)
-            case _:
-                return self.default
+        if self.type == "many":
+            return []
+        is_text = self.default is None or self.type not in {"int", "float", "bool"}
+        return self.default if is_text else ast.literal_eval(self.default_code)
 
 
 def parse_field(text: str) -> Field:
@@ -309,17 +312,18 @@ def _check_default(field: Field, text: str) -> None:
     default = field.default or ""
     if field.optional or field.unique:
         raise UsageError(f"{text}: a field with a default is neither optional nor unique")
-    valid = {
-        "str": 0 < len(default) <= int(field.argument if field.type == "str" else 0),
-        "text": 0 < len(default) <= MAX_TEXT,
-        "int": bool(re.fullmatch(r"-?\d{1,9}", default)),
-        "bool": default in {"true", "false"},
-        "decimal": _is_decimal(default, field.argument),
-        "float": bool(re.fullmatch(r"-?\d+\.\d+", default)),
-        "slug": bool(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", default)),
-        "enum": default in field.argument.split("/"),
-    }
-    if not valid.get(field.type, False):
+    match field.type:
+        case "str":
+            is_valid = 0 < len(default) <= int(field.argument)
+        case "text":
+            is_valid = 0 < len(default) <= MAX_TEXT
+        case "decimal":
+            is_valid = _is_decimal(default, field.argument)
+        case "enum":
+            is_valid = default in field.argument.split("/")
+        case type_:
+            is_valid = bool(re.fullmatch(DEFAULTS.get(type_, "(?!)"), default))
+    if not is_valid:
         raise UsageError(f"{text}: {default!r} can't be the default of this type")
 
 

@@ -21,7 +21,14 @@ TEMPLATES.filters["python"] = repr
 
 
 def render(template: str, project: Project, resource: Resource, **values: Any) -> str:
-    context = {"r": resource, "layers": project.layers, **_errors(resource), **values}
+    context = {
+        "r": resource,
+        "added": False,
+        "circular": (),
+        "layers": project.layers,
+        **_errors(resource),
+        **values,
+    }
     return TEMPLATES.get_template(f"{template}.jinja").render(context)
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -39,25 +40,35 @@ def test_thousands_of_requests_keep_the_contract(
     assert sum(cases) >= 5000
 
 
-def with_lists(configuration: str, address: str) -> str:
-    """Add the operations with a cursor to those that may reject what looks valid."""
-    paths = httpx2.get(f"{address}/openapi.json").json()["paths"]
-    lists = [
+def takes_ids(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Return whether the operation takes a cursor, or ids of other rows in its body."""
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    name = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    fields = schemas.get(name, {}).get("properties", {})
+    return any(field.endswith(("_id", "_ids")) for field in fields) or any(
+        parameter["name"] == "cursor" for parameter in operation.get("parameters", [])
+    )
+
+
+def with_references(configuration: str, address: str) -> str:
+    """Add the operations that refer to rows to those that may reject what looks valid."""
+    document = httpx2.get(f"{address}/openapi.json").json()
+    names = [
         operation["operationId"]
-        for path in paths.values()
+        for path in document["paths"].values()
         for operation in path.values()
-        if any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
+        if takes_ids(operation, document["components"]["schemas"])
     ]
     start = "include-operation-id = [\n"
     assert start in configuration
-    return configuration.replace(start, start + "".join(f'    "{name}",\n' for name in lists))
+    return configuration.replace(start, start + "".join(f'    "{name}",\n' for name in names))
 
 
 def run(url: URL, directory: Path, role: str, *options: str) -> int:
     """Send requests in this role, check the responses, and return how many there were."""
     with running_service(url, directory) as service:
         configuration = directory / CONFIGURATION.name
-        configuration.write_text(with_lists(CONFIGURATION.read_text("utf-8"), service.address))
+        configuration.write_text(with_references(CONFIGURATION.read_text("utf-8"), service.address))
         command = [
             *(sys.executable, "-m", "schemathesis.cli", f"--config-file={configuration}"),
             *("run", f"{service.address}/openapi.json", "--no-color"),

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
     Column,
     Connection,
@@ -50,6 +51,8 @@ def _value(column: Column[Any], number: int) -> Any:
     if f"{column.table.name}.{column.name}" in VALUES:
         return VALUES[f"{column.table.name}.{column.name}"]
     distinct = number if _is_unique(column) else 0
+    if isinstance(column.type, JSON):  # Python has no type for it
+        return {"number": distinct}
     kind = column.type.python_type  # `object` for some types of PostgreSQL, whose value is None
     length = getattr(column.type, "length", None)
     if issubclass(kind, str):
@@ -69,7 +72,6 @@ def _value(column: Column[Any], number: int) -> Any:
         timedelta: timedelta(seconds=distinct),
         UUID: UUID(int=distinct),
         bytes: str(distinct).encode(),
-        dict: {"number": distinct},
         list: [],
     }
     return values.get(kind)
