@@ -72,7 +72,7 @@ DOCKER = {
     *("RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
 }
 # Files without a grammar that could be checked.
-PROSE = {"", ".css", ".html", ".mako", ".md", ".txt"}
+PROSE = {"", ".css", ".html", ".jinja", ".mako", ".md", ".txt"}
 
 
 def parse(path: Path) -> None:

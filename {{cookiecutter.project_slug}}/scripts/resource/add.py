@@ -58,6 +58,7 @@ def imports_of(template: str, project: Project, r: Resource) -> str:
 def add_to_model(workspace: Workspace, project: Project, r: Resource, field: Field) -> None:
     circular = [target.name for target in r.targets.values() if refers(project, target, r)]
     line = render_line("column", r, field, circular=circular, added=True)
+    line = re.sub(r",\s*\)$", ")", line)
     entries = [render_line("unique", r, field)] * (field.unique and bool(r.scope))
     entries += [render_line("index", r, field.attribute)] * field.index
 
@@ -138,7 +139,7 @@ def add_reference(workspace: Workspace, project: Project, r: Resource, field: Fi
     """Let the service check the reference."""
     path = project.path("queries", r.name)
     entry = render_line("reference", r, field)
-    imports = imports_of("crud", project, r)
+    imports = imports_of("queries", project, r)
     if "\nREFERENCES: " in path.read_text("utf-8"):
         change: Callable[[str], str] = partial(
             edit.add_to_collection, name="REFERENCES", entry=entry
@@ -147,9 +148,7 @@ def add_reference(workspace: Workspace, project: Project, r: Resource, field: Fi
             path, "to REFERENCES", entry, lambda text: edit.add_import(change(text), imports)
         )
         return
-    constant = (
-        f"# What {r.a} refers to, if the user may read it.\nREFERENCES: References = {{{entry}}}"
-    )
+    constant = f"# The rows that {r.a} may refer to.\nREFERENCES: References = {{{entry}}}"
     workspace.edit(
         path,
         "before the statements",
@@ -165,11 +164,20 @@ def add_reference(workspace: Workspace, project: Project, r: Resource, field: Fi
             ("create", f"{r.name} = {r.model}("),
             ("update", "for name, value"),
         ):
-            source = edit.add_to_function(source, function, check, before=before, needs="user")
+            source = edit.add_to_function(source, function, check, before=before)
+            source = edit.add_argument(source, function, "user", "UserRead")
         return edit.add_import(source, imports_of("service", project, r))
 
-    where = "to create() and update(), which need an argument `user: UserRead`"
+    def change_routes(source: str) -> str:
+        for method in ("create", "update"):
+            source = edit.add_argument(source, f"{method}_{r.name}", "user", "CurrentSuperuser")
+            source = edit.pass_argument(source, f"{method}_{r.name}", method, "user")
+        return source
+
+    where = "to create() and update()"
     workspace.edit(project.path("logic", f"{r.name}_service"), where, check, change_service)
+    user = "user: CurrentSuperuser, and pass it to the service"
+    workspace.edit(project.path("routes", f"v1/{r.name}"), where, user, change_routes)
 
 
 def add_to_tests(workspace: Workspace, project: Project, r: Resource, field: Field) -> None:

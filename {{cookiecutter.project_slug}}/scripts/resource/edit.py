@@ -59,18 +59,36 @@ def add_before_class(source: str, name: str, code: str) -> str:
     return insert_line(source, _class(source, name).lineno - 1, f"{code}\n\n")
 
 
-def add_to_function(source: str, name: str, line: str, *, before: str, needs: str = "") -> str:
-    """Add code to a function, before the first statement that begins with *before*.
+def add_to_function(source: str, name: str, line: str, *, before: str) -> str:
+    """Add code to a function, before the first statement that begins with *before*."""
+    for statement in _function(source, name).body:
+        if ast.unparse(statement).startswith(before):
+            indented = textwrap.indent(line, " " * statement.col_offset)
+            return insert_line(source, statement.lineno - 1, indented)
+    raise NotFoundInSourceError
 
-    The function has to have an argument *needs*.
-    """
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-            arguments = {argument.arg for argument in node.args.args} | {""}
-            for statement in node.body:
-                if ast.unparse(statement).startswith(before) and needs in arguments:
-                    indent = " " * statement.col_offset
-                    return insert_line(source, statement.lineno - 1, textwrap.indent(line, indent))
+
+def add_argument(source: str, function: str, name: str, annotation: str) -> str:
+    """Add an argument after the last one of a function, unless it has it; `_` gets the name."""
+    node = _function(source, function)
+    for argument in node.args.args:
+        if argument.arg == name:
+            return source
+        if argument.arg == "_" and argument.annotation:
+            return _replace(source, argument, f"{name}: {ast.unparse(argument.annotation)}")
+    last = node.args.args[-1]
+    return _replace(source, last, f"{_segment(source, last)}, {name}: {annotation}")
+
+
+def pass_argument(source: str, function: str, method: str, name: str) -> str:
+    """Pass a variable to the method that a function calls, unless it does so."""
+    for node in ast.walk(_function(source, function)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(f".{method}"):
+            arguments = [_segment(source, argument) for argument in node.args]
+            if name in arguments or node.keywords:
+                return source
+            code = f"{_segment(source, node.func)}({', '.join([*arguments, name])})"
+            return _replace(source, node, code)
     raise NotFoundInSourceError
 
 
@@ -98,6 +116,18 @@ def _class(source: str, name: str) -> ast.ClassDef:
     raise NotFoundInSourceError
 
 
+def _function(source: str, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
+    """Find a function or method."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            return node
+    raise NotFoundInSourceError
+
+
+def _segment(source: str, node: ast.AST) -> str:
+    return ast.get_source_segment(source, node) or ""
+
+
 def _assignment(body: list[ast.stmt], name: str) -> ast.Assign | ast.AnnAssign:
     for node in body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
@@ -113,7 +143,7 @@ def _offset(source: str, line: int, column: int) -> int:
     return len("".join(lines[: line - 1])) + len(lines[line - 1].encode()[:column].decode())
 
 
-def _replace(source: str, node: ast.expr, code: str) -> str:
+def _replace(source: str, node: ast.expr | ast.arg, code: str) -> str:
     start = _offset(source, node.lineno, node.col_offset)
     end = _offset(source, node.end_lineno or 0, node.end_col_offset or 0)
     return source[:start] + code + source[end:]

@@ -8,7 +8,7 @@ from scripts.resource.project import Project, Resource, pluralize
 from scripts.resource.render import render, render_line
 from scripts.resource.workspace import Workspace
 
-# What conditions may need; ruff removes the rest.
+# Imports that conditions may need; ruff removes the rest.
 OPERATORS = "Boolean, bindparam, or_, select, true"
 
 
@@ -190,7 +190,7 @@ def add_routes(workspace: Workspace, project: Project, r: Resource) -> None:
                     text, name, entries
                 ),  # type: ignore[misc]  # mypy doesn't infer lambdas with defaults
             )
-    row = f"| GET, POST `/api/v1{r.prefix}`; GET, PATCH, DELETE `…/{{id}}` | {who(r)} | {r.humans} |\n"
+    row = f"| GET, POST `/api/v1{r.prefix}`; GET, PATCH, DELETE `…/{{id}}` | {readers_and_writers(r)} | {r.humans} |\n"
     workspace.edit(
         project.root / "README.md",
         "to the table of endpoints",
@@ -199,7 +199,7 @@ def add_routes(workspace: Workspace, project: Project, r: Resource) -> None:
     )
 
 
-def who(r: Resource) -> str:
+def readers_and_writers(r: Resource) -> str:
     writer = "superuser" if r.superuser else "owner" if r.checks_writer else "user"
     return f"anyone reads, {writer} writes" if r.public else "superuser" if r.superuser else "user"
 

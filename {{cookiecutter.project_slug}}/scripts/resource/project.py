@@ -37,7 +37,7 @@ class Resource:
     parent: "Resource | None" = None
     fields: tuple[Field, ...] = ()
     targets: dict[str, "Resource"] = field(default_factory=dict)
-    """What the fields refer to, by the names of fields."""
+    """The resources that fields refer to, by the names of fields."""
 
     @property
     def model(self) -> str:
@@ -147,7 +147,7 @@ class Project:
         return {
             "model": [self.path("tables", resource)],
             "schemas": schemas[:1] if schemas[0] == schemas[1] else schemas,
-            "crud": [self.path("queries", resource)],
+            "queries": [self.path("queries", resource)],
             "service": [self.path("logic", f"{resource}_service")],
             "routes": [self.path("routes", f"v1/{resource}")],
             "factory": [self.root / f"tests/factories/{resource}.py"],

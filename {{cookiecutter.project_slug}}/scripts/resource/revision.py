@@ -30,8 +30,8 @@ MAX_NAME = 63  # PostgreSQL's
 
 
 def operations(names: list[str]) -> ops.UpgradeOps:
-    tables = Base.metadata.tables
-    new = [tables[name] for name in names if "." not in name]
+    known = Base.metadata.tables
+    new = [known[name] for name in names if "." not in name]
     *ordered, _ = sort_tables_and_constraints(new)  # type: ignore[no-untyped-call] # SQLAlchemy's
     steps: list[ops.MigrateOperation] = []
     for table, _ in ordered:
@@ -41,8 +41,8 @@ def operations(names: list[str]) -> ops.UpgradeOps:
     for name in names:
         if "." in name:
             table_name, _, column_name = name.partition(".")
-            steps.append(_add_column(tables[table_name], tables[table_name].columns[column_name]))
-    for table in [*new, *(tables[name.partition(".")[0]] for name in names if "." in name)]:
+            steps.append(_add_column(known[table_name], known[table_name].columns[column_name]))
+    for table in [*new, *(known[name.partition(".")[0]] for name in names if "." in name)]:
         _check_names(table)
     return ops.UpgradeOps(steps)
 

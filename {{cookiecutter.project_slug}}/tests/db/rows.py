@@ -103,7 +103,12 @@ def _sorted(tables: list[Table]) -> tuple[list[Table], list[ForeignKeyConstraint
 
     Also returns the foreign keys that form circles, which have to stay NULL.
     """
-    *ordered, (_, circles) = sort_tables_and_constraints(tables)  # type: ignore[no-untyped-call] # SQLAlchemy's
+
+    def is_breakable(key: ForeignKeyConstraint) -> bool | None:
+        # SQLAlchemy would take all keys of a table in a circle out of the order, required ones too.
+        return None if all(column.nullable for column in key.columns) else False
+
+    *ordered, (_, circles) = sort_tables_and_constraints(tables, is_breakable)  # type: ignore[no-untyped-call] # SQLAlchemy's
     return [table for table, _ in ordered if table is not None], [*circles]
 
 
