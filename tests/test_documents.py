@@ -75,11 +75,11 @@ def environment(project: Path) -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join([str(scripts), os.environ["PATH"]])}
 
 
-def set_up(folder: Path, database: str) -> Path:
+def set_up(folder: Path, database: str, *answers: str) -> Path:
     command = ["-m", "cookiecutter", "--no-input", str(ROOT), "--output-dir", str(folder)]
     path = os.pathsep.join([str(BIN), os.environ["PATH"]])
     subprocess.run(
-        [sys.executable, *command, f"database={database}", "init_git=no"],
+        [sys.executable, *command, f"database={database}", "init_git=no", *answers],
         env={**os.environ, "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

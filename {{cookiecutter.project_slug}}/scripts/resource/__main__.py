@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.resource.add import add_fields
+from scripts.resource.add import add_fields, extend_resource
 from scripts.resource.fields import KINDS, UsageError, parse_field
 from scripts.resource.new import add_resource, make_resource
 from scripts.resource.project import Project
@@ -45,13 +45,12 @@ def main(arguments: list[str]) -> int:
         if not options.dry_run:
             check_clean_checkout(ROOT)
         fields = tuple(parse_field(text) for text in options.fields)
+        make = make_resource if options.command == "resource" else extend_resource
+        resource = make(Project(ROOT), options, fields)
         with tempfile.TemporaryDirectory() as folder:
             workspace = Workspace.of(ROOT, Path(folder))
-            project = Project(workspace.root)
-            if options.command == "resource":
-                add_resource(workspace, project, make_resource(project, options, fields))
-            else:
-                add_fields(workspace, project, options.name, fields)
+            add = add_resource if options.command == "resource" else add_fields
+            add(workspace, Project(workspace.root), resource)
             workspace.clean()
             if options.dry_run:
                 print(workspace.diff(), end="")

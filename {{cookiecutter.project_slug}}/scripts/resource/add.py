@@ -1,5 +1,6 @@
 """Adds fields to a resource that exists."""
 
+import argparse
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,14 +16,13 @@ from scripts.resource.workspace import Workspace
 FOREIGN_KEY = re.compile(r'ForeignKey\("(\w+)\.')
 
 
-def add_fields(
-    workspace: Workspace, project: Project, name: str, fields: tuple[Field, ...]
-) -> None:
-    """Add the fields to all layers. Raises UsageError."""
+def extend_resource(
+    project: Project, options: argparse.Namespace, fields: tuple[Field, ...]
+) -> Resource:
+    """Find the resource, which gets the new fields. Raises UsageError."""
+    name = options.name
     if name == "user":
-        raise UsageError(
-            "user: accounts have rules of their own; see docs/recipes.md#add-a-migration"
-        )
+        raise UsageError("user: accounts have their own rules; see docs/recipes.md#add-a-migration")
     r = replace(project.find(name, name), fields=fields)
     r.targets.update(find_targets(project, r, fields))
     model = project.path("tables", name).read_text("utf-8")
@@ -35,17 +35,22 @@ def add_fields(
             )
         if re.search(rf"^    {field.attribute}\b", model, re.MULTILINE):
             raise UsageError(f"{field.name}: {name} has a field {field.attribute} already")
+    return r
+
+
+def add_fields(workspace: Workspace, project: Project, r: Resource) -> None:
+    """Add the fields to all layers."""
     if r.targets:
         add_shared_files(workspace, project, r)
-    for field in fields:
+    for field in r.fields:
         add_to_model(workspace, project, r, field)
         add_to_schemas(workspace, project, r, field)
         add_to_queries(workspace, project, r, field)
         add_to_tests(workspace, project, r, field)
         if field.unique:
             add_error(workspace, project, r, field)
-    names = [f"{r.table}.{field.attribute}" for field in fields]
-    words = " and ".join(field.name for field in fields)
+    names = [f"{r.table}.{field.attribute}" for field in r.fields]
+    words = " and ".join(field.name for field in r.fields)
     workspace.run("scripts.resource.revision", f"add {words} to {r.humans}", *names)
 
 
