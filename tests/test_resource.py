@@ -265,7 +265,39 @@ def test_few_resources_pass_the_checks(project: Path) -> None:
     }
     assert not any(missing.values()), missing
     assert len(missing) > 15
+    check(project, "poe migrate")
+    check_sample_rows(project)
+    check_shell(project)
     git(project, "reset", "--quiet", "--hard", start)
+
+
+def check_sample_rows(project: Path) -> None:
+    """`poe seed` stores rows once, and only for development."""
+    seed = "python -m scripts.seed"
+    first, second = (documents.run_shell(seed, project, environment(project)) for _ in range(2))
+    assert re.findall(r"(\w+): (\d+) rows", first) == [
+        ("article", "10"),
+        ("comment", "10"),
+        ("tag", "10"),
+    ]
+    assert re.findall(r"\d+ rows", second) == ["0 rows"] * 3
+    deployed = {"ENVIRONMENT": "staging", "EMAIL_ENABLED": "false", "DATABASE_URL": "sqlite:///x"}
+    with pytest.raises(AssertionError, match="not for a deployed service"):
+        documents.run_shell(seed, project, environment(project) | deployed)
+
+
+def check_shell(project: Path) -> None:
+    """`await` works at the prompt, and a sandbox keeps nothing."""
+    add = "session.add(Tag(name='new')); await session.commit()"
+    count = "print('tags:', await session.scalar(select(func.count()).select_from(Tag)))"
+    found = []
+    for option in ("--sandbox", "--sandbox", ""):
+        lines = shlex.quote(f"{'' if not option else add}\n1/0\n{count}\n")
+        script = f"printf {lines} | python -m scripts.shell {option}"
+        output = documents.run_shell(script, project, environment(project))
+        assert "ZeroDivisionError" in output
+        found += re.findall(r"tags: (\d+)", output)
+    assert found == ["11", "11", "10"]
 
 
 @pytest.mark.nightly
