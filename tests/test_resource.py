@@ -139,7 +139,7 @@ WRONG = {
     "resource order a:int --superuser --owner user": "leave out --owner",
     "resource order a:int --owner company": "invalid choice",
     "field order a:int:optional": "there is no resource 'order'",
-    "field user a:int:optional": "accounts have rules of their own",
+    "field user a:int:optional": "accounts have their own rules",
 }
 
 

@@ -58,7 +58,7 @@ def _errors(r: Resource) -> dict[str, Any]:
         "read_errors": [*hidden, "NotFoundError"],
         "update_errors": update,
         "delete_errors": [*owner, "NotFoundError", "InUseError"],
-        "raises_on_create": _raises(_without(create, r) + invalid),
+        "raises_on_create": _raises(_without(create, r) + invalid) or f"Create {r.a}.",
         "raises_on_update": _raises(_without(update, r) + invalid),
         "forbidden": bool(_without(owner, r)),
         "your": "your " if is_own else "",
@@ -73,4 +73,4 @@ def _without(errors: list[str], r: Resource) -> list[str]:
 
 
 def _raises(errors: list[str]) -> str:
-    return f"Raises {', '.join(errors)}." if errors else "Store a new one."
+    return f"Raises {', '.join(errors)}." if errors else ""
