@@ -76,8 +76,13 @@ WebUrl = Annotated[
 ]
 
 
+def _whole(value: Any) -> Any:
+    # In JSON, 1.0 is an integer too.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 # A number that an integer column takes.
-Int32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
+Int32 = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 
 
 @dataclass(frozen=True)

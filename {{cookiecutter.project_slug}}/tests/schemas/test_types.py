@@ -82,6 +82,7 @@ Whole = Annotated[Decimal, types.DecimalText(3, 0)]
         (types.DateTime, "2026-01-31T12:00:00+02:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
         (types.DateTime, "2026-01-31T12:00:00.5Z", datetime(2026, 1, 31, 12, 0, 0, 500_000, UTC)),
         (types.Int32, 2**31 - 1, 2**31 - 1),
+        (types.Int32, 1.0, 1),
     ],
 )
 def test_text_becomes_a_value(kind: Any, given: Any, stored: Any) -> None:
@@ -105,9 +106,10 @@ def test_text_becomes_a_value(kind: Any, given: Any, stored: Any) -> None:
         (types.DateTime, "2026-01-31T12:00:00"),
         (types.DateTime, "2026-01-31"),
         (types.DateTime, "0001-01-01T00:00:00+01:00"),
-        (types.DateTime, 0),
+        (types.DateTime, 1),
         (types.Int32, 2**31),
         (types.Int32, "1"),
+        (types.Int32, 1.5),
         (types.Int32, True),
     ],
 )
