@@ -73,7 +73,7 @@ DOCKER = {
 }
 BINARY = (".gz", ".png")
 # Files without a grammar that could be checked.
-PROSE = {"", ".css", ".html", ".mako", ".md", ".txt"}
+PROSE = {"", ".css", ".html", ".jinja", ".mako", ".md", ".txt"}
 
 
 def parse(path: Path) -> None:

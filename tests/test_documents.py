@@ -47,6 +47,13 @@ NOT_RUN = {
     'poe revision "add orders"': "needs a changed model; the recipe for a resource runs it",
     'poe revision "add a status"': "the same; tests/test_growth.py has an enum",
     '.venv/bin/poe revision "add orders"': "needs a changed model; the same recipe runs it",
+    ".venv/bin/poe resource": "needs a name; test_resource.py runs it",
+    ".venv/bin/poe field": "needs a name; test_resource.py runs it",
+    "poe resource": "needs a name; test_resource.py runs it",
+    "poe field": "needs a name; test_resource.py runs it",
+    ".venv/bin/poe shell": "waits for input; test_resource.py types some",
+    ".venv/bin/poe shell --sandbox": "the same",
+    "poe shell": "the same",
     ".venv/bin/poe lock": "needs the package index",
     "poe lock": "needs the package index",
     "poe lock --upgrade": "needs the package index",
@@ -80,11 +87,11 @@ def environment(project: Path) -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join([str(scripts), os.environ["PATH"]])}
 
 
-def set_up(folder: Path, database: str) -> Path:
+def set_up(folder: Path, database: str, *answers: str) -> Path:
     command = ["-m", "cookiecutter", "--no-input", str(ROOT), "--output-dir", str(folder)]
     path = os.pathsep.join([str(BIN), os.environ["PATH"]])
     subprocess.run(
-        [sys.executable, *command, f"database={database}", "init_git=no"],
+        [sys.executable, *command, f"database={database}", "init_git=no", *answers],
         env={**os.environ, "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -137,6 +144,23 @@ def test_paths_and_tasks_in_documents_exist(bake: Bake, database: str) -> None:
             assert (project / path).exists() or path in created, f"{document.name}: {path}"
         for task in re.findall(r"\bpoe ([a-z-]+)", text):
             assert task in tasks, f"{document.name}: poe {task}"
+
+
+def test_agents_guide_is_short_and_names_what_exists(bake: Bake) -> None:
+    """The test above checks its paths and tasks."""
+    project = bake({"database": "sqlite"})
+    guide = (project / "AGENTS.md").read_text("utf-8")
+    assert len(guide.splitlines()) <= 60
+    kinds = {".py", ".env", ".toml"}
+    sources = [path for path in project.rglob("*") if path.suffix in kinds]
+    words = {word for path in sources for word in re.findall(r"\w+", path.read_text("utf-8"))}
+    quoted = [
+        code for code in re.findall(r"`([^`]+)`", guide) if "/" not in code and " " not in code
+    ]
+    for word in {word for code in quoted for word in re.findall(r"[A-Za-z_]{4,}", code)}:
+        assert word in words, word
+    for folder in re.findall(r"`((?:app|tests|scripts)/\w+)`", guide):
+        assert (project / folder).is_dir(), folder
 
 
 @pytest.mark.parametrize("database", DATABASES)

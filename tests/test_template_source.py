@@ -60,6 +60,8 @@ def test_double_braces_belong_to_cookiecutter() -> None:
 def test_no_block_has_the_default_delimiters() -> None:
     """Cookiecutter wouldn't render it, because cookiecutter.json sets other ones."""
     for path in FILES:
+        if path.suffix == ".jinja":  # a template of the service's own
+            continue
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(?<!# )\{%[-+\s]", text), name_of(path)
         assert not re.search(r"(?<!# )\{#[-+\s]", text), name_of(path)

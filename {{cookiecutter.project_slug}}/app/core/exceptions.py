@@ -93,6 +93,16 @@ class ConflictError(AppError):
     title = "Conflict"
 
 
+class InUseError(ConflictError):
+    """Names the thing that can't be deleted: `InUseError("order")`."""
+
+    slug = "in-use"
+    title = "In use"
+
+    def __init__(self, subject: str = "resource") -> None:
+        super().__init__(f"Something else refers to this {subject}.")
+
+
 class EmailTakenError(ConflictError):
     slug = "email-already-registered"
     title = "E-mail already registered"

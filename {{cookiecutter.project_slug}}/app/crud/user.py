@@ -5,6 +5,7 @@ from sqlalchemy import Select, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.exceptions import NotFoundError
+from app.crud.delete import delete_row
 from app.crud.page import FetchedPage, fetch_page
 from app.db.session import ReadSession, columns_of
 from app.models.user import User
@@ -107,10 +108,9 @@ async def lock_active_superusers(session: AsyncSession) -> list[UUID]:
 
 
 async def delete_user(session: AsyncSession, user: User) -> None:
-    """Delete the user and their sessions."""
+    """Delete the user and their sessions. Raises InUseError."""
     # Refresh tokens before their sessions, in the order in which a refresh locks them. The cascade
     # goes the other way, and PostgreSQL would have to end a deadlock.
     sessions = select(UserSession.id).where(UserSession.user_id == user.id)
     await session.execute(delete(RefreshToken).where(RefreshToken.user_session_id.in_(sessions)))
-    await session.delete(user)
-    await session.flush()
+    await delete_row(session, user, "user")

@@ -1,10 +1,17 @@
 """Types of the fields of schemas."""
 
+import re
 import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
+from annotated_types import GroupedMetadata
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BeforeValidator,
     EmailStr,
     Field,
@@ -66,6 +73,68 @@ WebUrl = Annotated[
         max_length=2000,
         pattern=r"^https?://[A-Za-z0-9]+([.-]+[A-Za-z0-9]+)*(:[0-9]{1,5})?([/?#][^\s<>\"\\^`{|}]*)?$",
     ),
+]
+
+
+def _whole(value: Any) -> Any:
+    # In JSON, 1.0 is an integer too.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# A number that an integer column takes.
+Int32 = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=-(2**31), le=2**31 - 1)]
+
+
+@dataclass(frozen=True)
+class DecimalText(GroupedMetadata):
+    """A decimal number as text, such as "12.50", because a number in JSON may lose digits.
+
+    For a column `Numeric(10, 2)`, write `Annotated[Decimal, DecimalText(10, 2)]`.
+    """
+
+    digits: int
+    places: int
+
+    @property
+    def pattern(self) -> str:
+        whole = f"[0-9]{{1,{self.digits - self.places}}}" if self.digits > self.places else "0"
+        fraction = rf"(\.[0-9]{{1,{self.places}}})?" if self.places else ""
+        return f"^-?{whole}{fraction}$"
+
+    def __iter__(self) -> Iterator[Any]:
+        yield BeforeValidator(_text_like(self.pattern, "12.50"))
+        yield AfterValidator(lambda number: number.quantize(Decimal(1).scaleb(-self.places)))
+        yield WithJsonSchema({"type": "string", "pattern": self.pattern})
+
+
+def _text_like(pattern: str, example: str) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        # Python's `$` also matches before a line end.
+        if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"must be a text such as {example}")
+        return value
+
+    return check
+
+
+# Pydantic alone also takes numbers, and times without a zone.
+Date = Annotated[date, BeforeValidator(_text_like(r"\d{4}-\d\d-\d\d", "2026-01-31"))]
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too far in the past or in the future") from None
+
+
+_TIME = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)"
+
+# A point in time (RFC 3339).
+DateTime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_text_like(_TIME, "2026-01-31T12:00:00Z")),
+    AfterValidator(_in_utc),
 ]
 
 

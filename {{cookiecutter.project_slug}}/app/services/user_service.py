@@ -189,7 +189,10 @@ class UserService:
         return user
 
     async def delete(self, user_id: UUID) -> None:
-        """Delete the user and their sessions. Raises NotFoundError, LastSuperuserError."""
+        """Delete the user and their sessions.
+
+        Raises NotFoundError, LastSuperuserError, InUseError.
+        """
         await self._check_not_last_superuser(user_id)
         await delete_user(self._session, await self._lock(user_id))
         log_security_event("account-deleted", account_id=user_id)

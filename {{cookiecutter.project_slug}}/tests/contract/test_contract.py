@@ -4,10 +4,12 @@ Schemathesis generates requests, valid and invalid ones and chains of them. The 
 the tests; `poe contract` runs the long one.
 """
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -39,29 +41,40 @@ def test_thousands_of_requests_keep_the_contract(
     assert sum(cases) >= 5000
 
 
+def may_reject_valid_input(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Return whether the operation takes a cursor, or in its body ids of other rows or any JSON."""
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    name = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    fields = schemas.get(name, {}).get("properties", {})
+    return (
+        any(field.endswith(("_id", "_ids")) for field in fields)
+        or '"additionalProperties": true' in json.dumps(fields)  # numbers in it have limits
+        or any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
+    )
+
+
+def may_accept_invalid_input(operation: dict[str, Any]) -> bool:
+    """Return whether the operation takes a file. The parts of a form have no types to be wrong."""
+    return "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
+
+
 def with_own_routes(configuration: str, address: str) -> str:
-    """Add the exceptions for lists and uploads, which the OpenAPI document names."""
-    paths = httpx2.get(f"{address}/openapi.json").json()["paths"]
-    operations = [operation for path in paths.values() for operation in path.values()]
-    lists = [
-        operation["operationId"]
-        for operation in operations
-        if any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
-    ]
-    uploads = [
-        operation["operationId"]
-        for operation in operations
-        if "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
-    ]
+    """Add the exceptions for lists, references and uploads, which the OpenAPI document names."""
+    document = httpx2.get(f"{address}/openapi.json").json()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    schemas = document["components"]["schemas"]
     start = "include-operation-id = [\n"
     assert start in configuration
-    configuration = configuration.replace(start, start + "".join(f'    "{it}",\n' for it in lists))
-    # The parts of such a form have no types, so a file of a wrong type can't be told from text.
-    return configuration + "".join(
-        f'\n[[operations]]\ninclude-operation-id = "{it}"\n'
-        'checks.negative_data_rejection.expected-statuses = ["2xx", "4xx"]\n'
-        for it in uploads
-    )
+    for operation in operations:
+        name = operation["operationId"]
+        if may_reject_valid_input(operation, schemas):
+            configuration = configuration.replace(start, f'{start}    "{name}",\n')
+        if may_accept_invalid_input(operation):
+            configuration += (
+                f'\n[[operations]]\ninclude-operation-id = "{name}"\n'
+                'checks.negative_data_rejection.expected-statuses = ["2xx", "4xx"]\n'
+            )
+    return configuration
 
 
 def run(url: URL, directory: Path, role: str, *options: str) -> int:

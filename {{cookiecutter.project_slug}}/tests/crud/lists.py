@@ -58,7 +58,7 @@ class List(NamedTuple):
         """Store rows that are as equal as they can be, and rows of all tables that they refer to."""
         tables = [self.table]
         for table in tables:
-            referred = (key.referred_table for key in table.foreign_key_constraints)
+            referred = dict.fromkeys(key.referred_table for key in table.foreign_key_constraints)
             tables += [table for table in referred if table not in tables]
         own = {name: value for name, value in self.arguments.items() if value is not None}
         store_rows(connection, tables, count, own)

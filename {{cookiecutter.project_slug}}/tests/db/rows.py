@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
     Column,
     Connection,
@@ -50,6 +51,8 @@ def _value(column: Column[Any], number: int) -> Any:
     if f"{column.table.name}.{column.name}" in VALUES:
         return VALUES[f"{column.table.name}.{column.name}"]
     distinct = number if _is_unique(column) else 0
+    if isinstance(column.type, JSON):  # Python has no type for it
+        return {"number": distinct}
     kind = column.type.python_type  # `object` for some types of PostgreSQL, whose value is None
     length = getattr(column.type, "length", None)
     if issubclass(kind, str):
@@ -69,7 +72,6 @@ def _value(column: Column[Any], number: int) -> Any:
         timedelta: timedelta(seconds=distinct),
         UUID: UUID(int=distinct),
         bytes: str(distinct).encode(),
-        dict: {"number": distinct},
         list: [],
     }
     return values.get(kind)
@@ -101,7 +103,12 @@ def _sorted(tables: list[Table]) -> tuple[list[Table], list[ForeignKeyConstraint
 
     Also returns the foreign keys that form circles, which have to stay NULL.
     """
-    *ordered, (_, circles) = sort_tables_and_constraints(tables)  # type: ignore[no-untyped-call] # SQLAlchemy's
+
+    def is_breakable(key: ForeignKeyConstraint) -> bool | None:
+        # SQLAlchemy would take all keys of a table in a circle out of the order, required ones too.
+        return None if all(column.nullable for column in key.columns) else False
+
+    *ordered, (_, circles) = sort_tables_and_constraints(tables, is_breakable)  # type: ignore[no-untyped-call] # SQLAlchemy's
     return [table for table, _ in ordered if table is not None], [*circles]
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response, status
 from app.core.exceptions import (
     EmailTakenError,
     ForbiddenError,
+    InUseError,
     LastSuperuserError,
     NotFoundError,
     SignupClosedError,
@@ -73,7 +74,7 @@ async def update_me(body: UserUpdate, user: CurrentUser, users: UserServiceDep) 
 @router.delete(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(NotFoundError, LastSuperuserError),
+    responses=problems(NotFoundError, LastSuperuserError, InUseError),
 )
 async def delete_me(user: CurrentUser, users: UserServiceDep) -> None:
     """Delete the current user and all sessions."""
@@ -133,7 +134,7 @@ async def update_user(
 @router.delete(
     "/{user_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(ForbiddenError, NotFoundError, LastSuperuserError),
+    responses=problems(ForbiddenError, NotFoundError, LastSuperuserError, InUseError),
 )
 async def delete_user(user_id: UUID, _: CurrentSuperuser, users: UserServiceDep) -> None:
     """Delete a user and all of their sessions."""
