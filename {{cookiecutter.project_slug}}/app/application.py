@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         contact={"name": PROJECT_AUTHOR},
         license_info={"name": "See the LICENSE file", "identifier": "LicenseRef-Service"},
         openapi_tags=TAGS,
-        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        openapi_url="/openapi.json" if settings.serves_docs else None,
         root_path_in_servers=False,  # app/http/openapi.py does that
         docs_url=None,  # app/http/docs.py serves it from local files
         redoc_url=None,
@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     install_error_handlers(app)
     install_openapi(app, settings.root_path)
-    if settings.docs_enabled:
+    if settings.serves_docs:
         install_docs(app)
     app.include_router(health_router)
     app.include_router(make_router(settings))

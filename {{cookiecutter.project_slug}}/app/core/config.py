@@ -23,6 +23,7 @@ from app.core.env_file import find_mistakes
 from app.core.limits import POOL_TIMEOUT_SECONDS
 from app.core.setting_types import (
     Address,
+    AllowedHosts,
     Days,
     FrontEndURL,
     Host,
@@ -121,7 +122,8 @@ class Settings(BaseSettings):
     trusted_proxies: Proxies = []
     root_path: RootPath = ""
 
-    docs_enabled: bool = True
+    docs_enabled: bool | None = None
+    allowed_hosts: AllowedHosts = []
     cors_origins: Origins = []
     frontend_url: FrontEndURL = HttpUrl("http://localhost:3000")
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
@@ -164,6 +166,10 @@ class Settings(BaseSettings):
     @property
     def is_deployed(self) -> bool:
         return self.environment in {Environment.STAGING, Environment.PRODUCTION}
+
+    @property
+    def serves_docs(self) -> bool:
+        return not self.is_deployed if self.docs_enabled is None else self.docs_enabled
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

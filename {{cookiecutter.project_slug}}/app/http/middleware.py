@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware import Middleware
 from starlette.datastructures import Headers
 from starlette.middleware import cors
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A response with one of these can be cached, or says itself how.
 _CACHE_HEADERS = {b"cache-control", b"etag", b"last-modified"}
+# Browsers then use https for a year, also when a link says http. Its subdomains may belong to others.
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def middleware_stack(settings: Settings) -> list[Middleware]:
@@ -107,7 +110,10 @@ class RequestMiddleware:
         max_waiting: int = MAX_WAITING_REQUESTS,
         max_arriving_bodies: int = MAX_ARRIVING_BODIES,
     ) -> None:
-        self._app = app
+        self._app = self._app_for_any_host = app
+        if settings.allowed_hosts:
+            self._app = TrustedHostMiddleware(app, settings.allowed_hosts, www_redirect=False)
+        self._sends_hsts = settings.is_deployed
         self._root_path = settings.root_path
         self._routes: Routes | None = None
         self._limits = RequestLimits(settings, max_arriving_bodies)
@@ -137,6 +143,9 @@ class RequestMiddleware:
         began_at = time.perf_counter()
         is_probe = scope["path"].removeprefix(scope.get("root_path", "")) in routes.probes
         response = ResponseSender(scope, send, routes.credentials)
+        response.sends_hsts = self._sends_hsts and scope["scheme"] == "https"
+        # Orchestrators call probes by the address of the process.
+        inner_app = self._app_for_any_host if is_probe else self._app
         try:
             needs_slot = not is_probe
             length = self._limits.check_head(scope)
@@ -150,7 +159,7 @@ class RequestMiddleware:
                 else:
                     await self._slots.acquire()  # returns at once, without a costly timer
                 response.slots = self._slots
-            await self._app(route_head_as_get(scope), receive, response)
+            await inner_app(route_head_as_get(scope), receive, response)
         except ClientDisconnect:
             pass  # nobody is left to answer
         except RejectRequest as rejection:
@@ -198,6 +207,7 @@ class ResponseSender:
         "_request_id",
         "_scope",
         "_send",
+        "sends_hsts",
         "slots",
         "status",
     )
@@ -213,6 +223,7 @@ class ResponseSender:
         if client := scope.get("client"):
             client_var.set(client[0])
         self._is_replaced = False
+        self.sends_hsts = False
         self.slots: asyncio.Semaphore | None = None  # once the request holds one
         self.status = 0  # until the response starts
 
@@ -223,6 +234,8 @@ class ResponseSender:
             self.free_slot()
             self.status = message["status"]
             headers = list(message.get("headers", ()))
+            if self.sends_hsts:
+                headers.append(_HSTS)
             if (
                 self._is_personal
                 and self.status != 304
