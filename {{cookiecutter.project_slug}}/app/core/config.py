@@ -32,6 +32,7 @@ from app.core.setting_types import (
     RedisURL,
     RootPath,
     Seconds,
+    SecretKeys,
     any_case,
     check_text,
 )
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     database_statement_timeout: Seconds = Field(default=10, gt=0)
 
     secret_key: SecretStr
+    secret_key_fallbacks: SecretKeys = []
     allow_signup: bool = True
     password_min_length: int = Field(default=12, ge=1, le=128)
     password_reject_common: bool = True
@@ -168,6 +170,13 @@ class Settings(BaseSettings):
         return self.environment in {Environment.STAGING, Environment.PRODUCTION}
 
     @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys that tokens may be signed with. The first one signs new ones."""
+        return tuple(
+            key.get_secret_value() for key in [self.secret_key, *self.secret_key_fallbacks]
+        )
+
+    @property
     def serves_docs(self) -> bool:
         return not self.is_deployed if self.docs_enabled is None else self.docs_enabled
 
@@ -177,6 +186,11 @@ class Settings(BaseSettings):
         if self.environment is not Environment.DEVELOPMENT:
             problems += [
                 *_weakness("SECRET_KEY", self.secret_key, MIN_SECRET_LENGTH),
+                *(
+                    problem
+                    for key in self.secret_key_fallbacks
+                    for problem in _weakness("SECRET_KEY_FALLBACKS", key, MIN_SECRET_LENGTH)
+                ),
                 *_weakness("FIRST_SUPERUSER_PASSWORD", self.first_superuser_password, 12),
             ]
         if self.is_deployed:

@@ -31,6 +31,7 @@ def test_environment_is_production_by_default() -> None:
         ("SECRET_KEY", "short-Xq7"),
         ("SECRET_KEY", "a" * 64),
         ("SECRET_KEY", "change-me-in-production-0123456789-abcdef"),
+        ("SECRET_KEY_FALLBACKS", "short-Xq7"),
         ("FIRST_SUPERUSER_PASSWORD", "Xq7"),
         ("FIRST_SUPERUSER_PASSWORD", "Password1234567"),
     ],

@@ -23,7 +23,7 @@ def plain(value: Any) -> Any:
     """Return a value as people write it."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return [str(item) for item in value] if isinstance(value, list) else value
+    return [str(plain(item)) for item in value] if isinstance(value, list) else value
 
 
 ORIGINS = ["https://a.example", "http://b.example:8080"]
@@ -59,6 +59,8 @@ NETWORKS = ["10.0.0.0/8", "::1/128"]
         ("TRUSTED_PROXIES", "::1 Unix", ["::1/128", "unix"]),
         ("TRUSTED_PROXIES", json.dumps(NETWORKS), NETWORKS),
         ("SECRET_KEY", f"{KEY}\n", KEY),
+        ("SECRET_KEY_FALLBACKS", f"{KEY},{KEY[::-1]}\n", [KEY, KEY[::-1]]),
+        ("SECRET_KEY_FALLBACKS", json.dumps([f"{KEY}, x"]), [f"{KEY}, x"]),
         ("DATABASE_URL", " \n", None),
     ],
 )
