@@ -1,4 +1,4 @@
-"""What differs in staging and production: documents, HSTS and the names of hosts."""
+"""Differences of staging and production: documents, HSTS and the names of hosts."""
 
 from typing import Any
 
