@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Exists, bindparam, delete, exists, or_, select, update
+from sqlalchemy import BindParameter, Exists, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import utc_now
@@ -43,6 +43,11 @@ _ACTIVE_SESSIONS = (
         _can_be_refreshed(bindparam("now")),
     )
     .order_by(UserSession.id.desc())
+)
+_KEY_EXPIRIES = (
+    select(RefreshToken.key_id, func.max(RefreshToken.expires_at).label("expires_at"))
+    .where(RefreshToken.expires_at > bindparam("now"))
+    .group_by(RefreshToken.key_id)
 )
 
 
@@ -140,6 +145,12 @@ async def find_user_session_of_used_token(
         .where(RefreshToken.token_hash.in_(token_hashes), RefreshToken.used_at.is_not(None))
     )
     return await session.scalar(statement)
+
+
+async def find_key_expiries(reader: ReadSession) -> dict[str | None, datetime]:
+    """Map the ID of each key to the time when the last refresh token that needs it expires."""
+    rows = await reader.all(_KEY_EXPIRIES, {"now": utc_now()})
+    return {row.key_id: row.expires_at for row in rows}
 
 
 async def delete_finished_user_sessions(

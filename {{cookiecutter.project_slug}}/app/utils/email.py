@@ -69,6 +69,24 @@ def _is_permanent(error: Exception) -> bool:
     return isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 500
 
 
+def _server(settings: Settings) -> dict[str, Any]:
+    password = settings.smtp_password
+    return {
+        "hostname": settings.smtp_host,
+        "port": settings.smtp_port,
+        "username": settings.smtp_username,
+        "password": password.get_secret_value() if password else None,
+        "use_tls": settings.smtp_tls == "tls",
+        "start_tls": settings.smtp_tls == "starttls",
+    }
+
+
+async def check_smtp(settings: Settings) -> None:
+    """Connect to the SMTP server and sign in. Raises SMTPException or OSError."""
+    async with aiosmtplib.SMTP(timeout=5, **_server(settings)):
+        pass
+
+
 class Mailer:
     """Delivers mail in the background, so that a slow or dead SMTP server delays no request."""
 
@@ -153,20 +171,14 @@ class Mailer:
         if settings.smtp_host is None:
             await asyncio.to_thread(self._write, message)
             return
-        password = settings.smtp_password
         async with self._connections:
             await aiosmtplib.send(
                 message,
                 # Explicit: aiosmtplib would parse them from the headers, perhaps differently.
                 sender=_to_ascii(settings.email_from),
                 recipients=[_to_ascii(to)],
-                hostname=settings.smtp_host,
-                port=settings.smtp_port,
-                username=settings.smtp_username,
-                password=password.get_secret_value() if password else None,
-                use_tls=settings.smtp_tls == "tls",
-                start_tls=settings.smtp_tls == "starttls",
                 timeout=self._smtp_timeout,
+                **_server(settings),
             )
 
     def _write(self, message: EmailMessage) -> None:
