@@ -21,7 +21,7 @@ from app.http.docs import install_docs
 from app.http.middleware import middleware_stack
 from app.http.openapi import COMMON_PROBLEMS, install_openapi, operation_id
 from app.http.problems import install_error_handlers
-from app.http.server import report_missing_features
+from app.http.server import report_missing_features, respect_access_log
 from app.http.shutdown import shutdown
 
 # The order and the descriptions of the groups in the OpenAPI document.
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_resources(settings) as resources:
             with shutdown.on_sigterm(shutdown_delay) as has_delay:
                 report_missing_features(settings, has_delay=has_delay)
+                respect_access_log()
                 yield {"resources": resources}
 
     app = FastAPI(

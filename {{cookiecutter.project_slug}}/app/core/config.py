@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
         any_case(str.upper, WARN="WARNING", FATAL="CRITICAL"),
     ] = "INFO"
-    log_format: Annotated[Literal["console", "json"], any_case()] = "console"
+    log_format: Annotated[Literal["console", "json"], any_case()] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -175,6 +175,10 @@ class Settings(BaseSettings):
         return tuple(
             key.get_secret_value() for key in [self.secret_key, *self.secret_key_fallbacks]
         )
+
+    @property
+    def log_line_format(self) -> Literal["console", "json"]:
+        return self.log_format or ("json" if self.is_deployed else "console")
 
     @property
     def serves_docs(self) -> bool:

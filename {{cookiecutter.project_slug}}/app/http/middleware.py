@@ -24,10 +24,16 @@ from app.core.limits import (
     MAX_WAITING_REQUESTS,
     SLOT_WAIT_SECONDS,
 )
-from app.core.logging import client_var, request_id_var
+from app.core.logging import access_logger, client_var, request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
 from app.http.problems import error_response, http_problem, install_error_handlers
-from app.http.routing import Routes, apply_root_path, body_limit, route_head_as_get
+from app.http.routing import (
+    Routes,
+    apply_root_path,
+    body_limit,
+    route_head_as_get,
+    route_template,
+)
 from app.http.shutdown import shutdown
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -146,6 +152,7 @@ class RequestMiddleware:
         response.sends_hsts = self._sends_hsts and scope["scheme"] == "https"
         # Orchestrators call probes by the address of the process.
         inner_app = self._app_for_any_host if is_probe else self._app
+        routed = scope
         try:
             needs_slot = not is_probe
             length = self._limits.check_head(scope)
@@ -159,7 +166,8 @@ class RequestMiddleware:
                 else:
                     await self._slots.acquire()  # returns at once, without a costly timer
                 response.slots = self._slots
-            await inner_app(route_head_as_get(scope), receive, response)
+            routed = route_head_as_get(scope)
+            await inner_app(routed, receive, response)
         except ClientDisconnect:
             pass  # nobody is left to answer
         except RejectRequest as rejection:
@@ -174,7 +182,16 @@ class RequestMiddleware:
             await answer(scope, receive, response)
         finally:
             response.free_slot()
-            _log(logging.DEBUG if is_probe else logging.INFO, scope, response.status, began_at)
+            level = logging.DEBUG if is_probe else logging.INFO
+            if access_logger.isEnabledFor(level):
+                fields = {
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "route": route_template(routed),
+                    "status": response.status,
+                    "duration_ms": round((time.perf_counter() - began_at) * 1000, 1),
+                }
+                access_logger.log(level, "request", extra=fields)
 
     def _look_at_routes(self, app: FastAPI) -> Routes:
         self._routes = Routes(app, self._root_path)
@@ -279,14 +296,3 @@ def _is_plain_text(headers: RawHeaders) -> bool:
 def _without_content(headers: RawHeaders) -> dict[str, str]:
     content = {"content-length", "content-type"}
     return {name: value for name, value in Headers(raw=headers).items() if name not in content}
-
-
-def _log(level: int, scope: Scope, status: int, began_at: float) -> None:
-    if logger.isEnabledFor(level):
-        fields = {
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": status,
-            "duration_ms": round((time.perf_counter() - began_at) * 1000, 1),
-        }
-        logger.log(level, "request", extra=fields)

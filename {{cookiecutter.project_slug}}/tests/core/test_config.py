@@ -79,6 +79,21 @@ def test_development_needs_no_database_url_and_no_strong_secret() -> None:
     assert not settings.is_deployed
 
 
+@pytest.mark.parametrize(
+    ("environment", "given", "used"),
+    [
+        ("production", "", "json"),
+        ("staging", "", "json"),
+        ("test", "", "console"),
+        ("production", "console", "console"),
+        ("test", "json", "json"),
+    ],
+)
+def test_log_lines_are_json_when_deployed(environment: str, given: str, used: str) -> None:
+    settings = load_settings(**(GOOD | {"environment": environment, "log_format": given}))
+    assert settings.log_line_format == used
+
+
 def test_database_url_is_normalized() -> None:
     """tests/core/test_database_url.py has all forms."""
     url = load_settings(**(GOOD | {"database_url": "postgres://u:p@h/n\n"})).database_url
