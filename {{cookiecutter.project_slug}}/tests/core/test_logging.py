@@ -123,7 +123,8 @@ def test_json_lines_have_the_context_and_extra_fields() -> None:
     assert "color_message" not in lines[1]
     (exception,) = lines[2]["exception"]
     assert (exception["exc_type"], exception["exc_value"]) == ("RuntimeError", "failed")
-    assert [frame["lineno"] for frame in exception["frames"]] == [22]
+    raised_at = SCRIPT.splitlines().index('    raise RuntimeError("failed")') + 1
+    assert [frame["lineno"] for frame in exception["frames"]] == [raised_at]
 
 
 def test_exceptions_are_fields_without_the_data_that_messages_quote() -> None:
