@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
@@ -21,8 +22,9 @@ from app.core.exceptions import (
 )
 from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.core.validation import describe_error
+from app.db.backup import back_up, restore
 from app.db.errors import exit_on_db_error
-from app.db.session import Database
+from app.db.session import Database, database_url
 from app.schemas.types import parse_email
 from app.schemas.user import Credentials, UserCreate
 from app.services.account_mail import Outbox
@@ -94,6 +96,18 @@ async def clean_up(settings: Settings) -> str:
     return f"Deleted {sessions} finished sessions and {tokens} expired refresh tokens."
 
 
+def make_backup(settings: Settings, path: Path) -> str:
+    with database_url(settings) as url:
+        back_up(url, path)
+    return f"Wrote {path} ({path.stat().st_size / 1_000_000:.1f} MB)."
+
+
+def restore_backup(settings: Settings, path: Path) -> str:
+    with database_url(settings) as url:
+        restore(url, path)
+    return f"Restored {path}."
+
+
 async def doctor(*, as_json: bool) -> tuple[str, int]:
     """Return a report and the exit status, which is 1 if there is an error."""
     try:
@@ -124,6 +138,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     }.items():
         commands.add_parser(name, help=text).add_argument("email")
     commands.add_parser("clean-up", help="delete finished sessions; schedule it once a day")
+    for name, text in {
+        "backup": "write the whole database to a new file, while the service runs",
+        "restore": "fill an empty database from such a file",
+    }.items():
+        commands.add_parser(name, help=text).add_argument("path", type=Path)
     doctor_parser = commands.add_parser(
         "doctor", help="check everything that the service depends on; exit status 1 for an error"
     )
@@ -161,6 +180,10 @@ def _run(options: argparse.Namespace) -> tuple[str, int]:
     if options.command == "doctor":
         return run(doctor(as_json=options.json))
     settings = get_settings()
+    if options.command == "backup":
+        return make_backup(settings, options.path), 0
+    if options.command == "restore":
+        return restore_backup(settings, options.path), 0
     if options.command == "clean-up":
         return run(clean_up(settings)), 0
     actions = {
