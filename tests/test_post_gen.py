@@ -19,6 +19,7 @@ from tests.support import git
 
 ANSWERS = {
     "database": "sqlite",
+    "telemetry": "no",
     "layer_names": "default",
     "_layers": "",
     "_layer_names": {"default": "api db", "other": "rest orm"},

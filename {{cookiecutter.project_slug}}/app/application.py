@@ -17,6 +17,7 @@ from app.core.config import (
     Settings,
 )
 from app.dependencies.resources import Resources, open_resources
+from app.dependencies.telemetry import start_telemetry, telemetry_config
 from app.http.docs import install_docs
 from app.http.middleware import middleware_stack
 from app.http.openapi import COMMON_PROBLEMS, install_openapi, operation_id
@@ -45,8 +46,9 @@ def create_app(settings: Settings) -> FastAPI:
     shutdown_delay = 0 if is_development else settings.shutdown_delay
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[LifespanState]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
         async with open_resources(settings) as resources:
+            start_telemetry(app, resources)
             with shutdown.on_sigterm(shutdown_delay) as has_delay:
                 report_missing_features(settings, has_delay=has_delay)
                 respect_access_log()
@@ -68,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         middleware=middleware_stack(settings),
         responses=COMMON_PROBLEMS,
+        telemetry=telemetry_config(),
     )
     install_error_handlers(app)
     install_openapi(app, settings.root_path)

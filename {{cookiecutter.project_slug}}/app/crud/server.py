@@ -32,6 +32,6 @@ async def find_server(engine: AsyncEngine) -> Server:
         version, max_connections, pid, clock = (await connection.execute(_POSTGRES)).one()
         clock_ahead = (clock - utc_now()).total_seconds()
         psycopg_connection: Any = (await connection.get_raw_connection()).driver_connection
-        # A pooler makes up the process ID that it tells its clients.
+        # A pooler sends its clients an ID of its own instead of the server process's.
         has_pooler = psycopg_connection.info.backend_pid != pid
         return Server(f"PostgreSQL {version}", max_connections, has_pooler, clock_ahead)

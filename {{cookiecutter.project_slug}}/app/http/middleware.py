@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware import Middleware
+from opentelemetry import trace
 from starlette.datastructures import Headers
 from starlette.middleware import cors
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -153,6 +154,9 @@ class RequestMiddleware:
         # Orchestrators call probes by the address of the process.
         inner_app = self._app_for_any_host if is_probe else self._app
         routed = scope
+        if "fastapi.telemetry" in scope and scope["query_string"]:
+            # It may hold addresses and tokens.
+            trace.get_current_span().set_attribute("url.query", "REDACTED")
         try:
             needs_slot = not is_probe
             length = self._limits.check_head(scope)
@@ -192,6 +196,11 @@ class RequestMiddleware:
                     "duration_ms": round((time.perf_counter() - began_at) * 1000, 1),
                 }
                 access_logger.log(level, "request", extra=fields)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return self._waiting
 
     def _look_at_routes(self, app: FastAPI) -> Routes:
         self._routes = Routes(app, self._root_path)

@@ -109,10 +109,18 @@ class Mailer:
         self._shutdown_grace = shutdown_grace
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = asyncio.Semaphore(max_connections)
+        # Since the start of this process, for metrics.
+        self.finished = {"delivered": 0, "failed": 0}
+
+    @property
+    def waiting(self) -> int:
+        """How many mails are being delivered or wait for another attempt."""
+        return len(self._tasks)
 
     def send(self, mail: Mail) -> None:
         """Start to deliver the mail. A failed delivery is retried, and logged in the end."""
         if len(self._tasks) >= self._max_queued:
+            self.finished["failed"] += 1
             logger.error("A mail could not be sent", extra=_describe(mail, asyncio.QueueFull()))
             return
         task = asyncio.create_task(self._deliver(mail))
@@ -135,7 +143,8 @@ class Mailer:
             message = self._compose(mail)
             for delay in self._retry_delays:
                 try:
-                    return await self._transmit(message, to=mail.to)
+                    await self._transmit(message, to=mail.to)
+                    break
                 except (aiosmtplib.SMTPException, OSError) as error:
                     if _is_permanent(error):
                         raise
@@ -143,8 +152,11 @@ class Mailer:
                         "A mail was not delivered and will be retried", extra=_describe(mail, error)
                     )
                 await asyncio.sleep(delay)
-            await self._transmit(message, to=mail.to)
+            else:
+                await self._transmit(message, to=mail.to)
+            self.finished["delivered"] += 1
         except (asyncio.CancelledError, Exception) as error:
+            self.finished["failed"] += 1
             # Nobody awaits this task, so an error that isn't logged here is lost.
             logger.error("A mail could not be sent", extra=_describe(mail, error))  # noqa: TRY400 -- no traceback: see _describe
             if isinstance(error, asyncio.CancelledError):

