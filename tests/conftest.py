@@ -87,6 +87,7 @@ SCENARIOS: dict[str, Answers] = {
     # The vocabulary in which one layer becomes two packages.
     "postgresql-uv": {
         "database": "postgresql",
+        "telemetry": "yes",
         "uv": True,
         "layer_names": "three_tier",
         "deployment": "docker_and_kubernetes",

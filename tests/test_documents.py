@@ -64,6 +64,10 @@ NOT_RUN = {
     ".venv/bin/alembic merge heads": "needs two branches",
     "python -m app.manage": "needs the name of a command",
     "python -m app.manage create-superuser": "needs an address",
+    "python -m app.manage backup": "needs a file; tests/db/test_backup.py of the service has one",
+    "python -m app.manage restore": "the same",
+    "python -m app.manage backup FILE": "the same",
+    "python -m app.manage restore FILE": "the same",
     "python -m app.manage reset-password": "needs an address",
     ".venv/bin/fastapi dev": "runs until Ctrl-C; test_servers.py of the service starts it",
     "fastapi dev": "runs until Ctrl-C; test_servers.py of the service starts it",
@@ -239,7 +243,7 @@ def test_recipe_works(project: Path, recipe: documents.Section) -> None:
 def test_checks_pass_after_all_recipes(project: Path) -> None:
     for recipe in RECIPES:
         follow(recipe, project)
-    documents.run_shell("poe check", project, environment(project))
+    check(project)
 
 
 @pytest.mark.parametrize("part", PARTS, ids=[part.title for part in PARTS])
@@ -267,6 +271,12 @@ def test_part_can_be_removed_with_postgresql(
 def test_checks_pass_without_a_part(tmp_path: Path, part: documents.Section, database: str) -> None:
     project = set_up(tmp_path, database)
     follow_part(part, project)
+    check(project)
+
+
+def check(project: Path) -> None:
+    if (project / "openapi.json").exists():
+        documents.run_shell("poe openapi", project, environment(project))
     documents.run_shell("poe check", project, environment(project))
 
 

@@ -49,5 +49,6 @@ def test_grown_service_keeps_the_rules(tmp_path: Path) -> None:
 @pytest.mark.parametrize("database", DATABASES)
 def test_grown_service_passes_its_checks(tmp_path: Path, database: str) -> None:
     project = grow(tmp_path, database)
+    documents.run_shell("poe openapi", project, environment(project))
     documents.run_shell("poe check", project, environment(project))
     remove_local_postgres(project)

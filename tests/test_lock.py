@@ -54,13 +54,17 @@ def assert_fits(direct: list[str], *locked: dict[str, list[Requirement]]) -> Non
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_every_dependency_of_the_service_is_pinned(bake: Bake, database: str) -> None:
-    project = bake({"database": database})
+    project = bake({"database": database, "telemetry": "yes"})
     sources = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     runtime = read_pins(project / "requirements.txt")
     development = read_pins(project / "requirements-dev.txt")
 
     assert_fits(sources["project"]["dependencies"], runtime)
     assert_fits(sources["dependency-groups"]["dev"], runtime, development)
+    telemetry = read_pins(project / "requirements-telemetry.txt")
+    assert_fits(sources["dependency-groups"]["telemetry"], telemetry)
+    for name in telemetry.keys() & (runtime.keys() | development.keys()):
+        assert_fits([name], runtime, development, telemetry)
     for name in runtime.keys() & development.keys():
         assert_fits([name], runtime, development)
     assert_fits(
@@ -88,11 +92,12 @@ def test_every_dependency_of_the_template_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--upgrade"]], ids=["lock", "upgrade"])
-def test_owner_can_lock_again(bake: Bake, options: list[str]) -> None:
+@pytest.mark.parametrize("telemetry", ["no", "yes"])
+def test_owner_can_lock_again(bake: Bake, options: list[str], telemetry: str) -> None:
     command = [str(PYTHON), "-m", "poethepoet", "--dry-run", "lock", *options]
     done = subprocess.run(
         command,
-        cwd=bake({"database": "sqlite"}),
+        cwd=bake({"database": "sqlite", "telemetry": telemetry}),
         env=clean_environment(),
         capture_output=True,
         text=True,
@@ -101,6 +106,7 @@ def test_owner_can_lock_again(bake: Bake, options: list[str]) -> None:
 
     lines = (done.stdout + done.stderr).splitlines()
     names = ["requirements.txt", "requirements-dev.txt", "requirements-audit.txt"]
+    names += ["requirements-telemetry.txt"] if telemetry == "yes" else []
     for line, name in zip(lines, names, strict=True):
         assert line.endswith(" ".join([f"--output-file {name}", *options]))
 
@@ -128,7 +134,7 @@ def test_upgrade_excludes_the_newest_releases(
 ) -> None:
     def lock_service(*arguments: object) -> dict[str, str]:
         excluded.add(clean_environment().get("UV_EXCLUDE_NEWER"))
-        return dict.fromkeys((lock.RUNTIME, lock.DEVELOPMENT, lock.AUDIT), "a==1\n")
+        return dict.fromkeys((lock.RUNTIME, lock.DEVELOPMENT, lock.AUDIT, lock.TELEMETRY), "a==1\n")
 
     excluded: set[str | None] = set()
     monkeypatch.setattr(lock, "lock_service", lock_service)

@@ -19,6 +19,7 @@ from tests.support import git
 
 ANSWERS = {
     "database": "sqlite",
+    "telemetry": "no",
     "layer_names": "default",
     "ci": "github",
     "deployment": "docker_and_kubernetes",

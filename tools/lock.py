@@ -23,6 +23,7 @@ from dev import PYTHON, REQUIREMENTS, ROOT, TEMPLATE, clean_environment
 RUNTIME = "requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
 AUDIT = "requirements-audit.txt"
+TELEMETRY = "requirements-telemetry.txt"
 # The post-generation hook gives it the name above.
 DEVELOPMENT_POSTGRESQL = "requirements-dev.postgresql.txt"
 
@@ -62,7 +63,7 @@ def render(database: str, folder: Path) -> Path:
         cookiecutter(
             str(ROOT),
             no_input=True,
-            extra_context={"database": database},
+            extra_context={"database": database, "telemetry": "yes"},
             default_config={"replay_dir": str(folder / "replay")},
             output_dir=str(folder / database),
             accept_hooks=False,
@@ -78,9 +79,8 @@ def lock_service(
     for name, text in pins.items():
         (project / name).write_text(text, encoding="utf-8")
     tool("poethepoet", "-C", str(project), "lock", *upgrade)
-    return {
-        name: (project / name).read_text(encoding="utf-8") for name in (RUNTIME, DEVELOPMENT, AUDIT)
-    }
+    names = (RUNTIME, DEVELOPMENT, AUDIT, TELEMETRY)
+    return {name: (project / name).read_text(encoding="utf-8") for name in names}
 
 
 def lock_template(folder: Path, upgrade: list[str]) -> str:
@@ -132,11 +132,13 @@ def main() -> int:
         pins = {DEVELOPMENT: (TEMPLATE / DEVELOPMENT_POSTGRESQL).read_text(encoding="utf-8")}
         first = lock_service("postgresql", pins, upgrade, folder)
         second = lock_service("sqlite", first, [], folder)
-        if first[RUNTIME] != second[RUNTIME]:
-            raise SystemExit("the runtime requirements differ between the databases")
+        for lock in (RUNTIME, TELEMETRY):
+            if first[lock] != second[lock]:
+                raise SystemExit(f"{lock} differs between the databases")
         print("Pinning the template ...", flush=True)
         texts = {
             TEMPLATE / RUNTIME: first[RUNTIME],
+            TEMPLATE / TELEMETRY: first[TELEMETRY],
             TEMPLATE / DEVELOPMENT: second[DEVELOPMENT],
             TEMPLATE / DEVELOPMENT_POSTGRESQL: first[DEVELOPMENT],
             TEMPLATE / AUDIT: first[AUDIT],
@@ -144,7 +146,7 @@ def main() -> int:
         }
         print("Checking that there are wheels for every platform ...", flush=True)
         for locks in (
-            [first[RUNTIME], first[DEVELOPMENT]],
+            [first[RUNTIME], first[DEVELOPMENT], first[TELEMETRY]],
             [first[AUDIT]],
             [texts[REQUIREMENTS]],
         ):

@@ -93,7 +93,7 @@ def main() -> int:
         draw(text, IMAGES / "generation.svg", "A new service")
 
         print("Choosing names of layers ...", flush=True)
-        answers = [*[""] * QUESTIONS_BEFORE_LAYERS, "3", "", "", "n", "n"]
+        answers = [*[""] * QUESTIONS_BEFORE_LAYERS, "3", "", "", "", "n", "n"]
         output = record([str(PYTHON), "-m", *command], folder, answers)
         question = output[output.index("How should the folders of the layers") :]
         question = question.partition("Set up the service now")[0].rpartition("\n")[0]

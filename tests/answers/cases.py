@@ -12,6 +12,7 @@ GOOD: dict[str, Any] = {
     "author_email": "jane@example.com",
     "license": "MIT",
     "database": "sqlite",
+    "telemetry": "no",
     "layer_names": "default",
     "ci": "github",
     "deployment": "docker",

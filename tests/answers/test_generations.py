@@ -145,7 +145,7 @@ def test_suggested_command_works(parent: Path, probe: Path, tmp_path: Path) -> N
 def test_typed_text_arrives_unchanged(parent: Path, probe: Path, tmp_path: Path) -> None:
     text = "{ 7 * 7 } #{% \"x\" \\ 'y' [b] 🚀"
     typed = "\n".join(
-        [text, "typed", text, text, "a@example.com", "2", "2", "1", "1", "3", "n", "n", ""]
+        [text, "typed", text, text, "a@example.com", "2", "2", "1", "3", "1", "1", "n", "n", ""]
     )
     code, output = cookiecutter_program(parent, tmp_path / "home", str(probe), typed=typed)
     assert code == 0, output
@@ -154,7 +154,9 @@ def test_typed_text_arrives_unchanged(parent: Path, probe: Path, tmp_path: Path)
 
 @pytest.mark.usefixtures("untouched")
 def test_rejected_typed_answers_are_reported(parent: Path, tmp_path: Path) -> None:
-    typed = "\n".join(["A name", "a/b", "x", "y", "nobody", "1", "1", "1", "1", "1", "n", "n", ""])
+    typed = "\n".join(
+        ["A name", "a/b", "x", "y", "nobody", "1", "1", "1", "1", "1", "1", "n", "n", ""]
+    )
     code, output = cookiecutter_program(parent, tmp_path / "home", str(ROOT), typed=typed)
     assert code == 1
     assert "\n  project_slug = 'a/b'\n" in output

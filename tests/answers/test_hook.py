@@ -145,7 +145,7 @@ def test_command_repeats_accepted_answers_and_suggestions(monkeypatch: pytest.Mo
         *("project_name=A 'b' \"c\"", "project_slug=good"),
         *("project_description=It does things.", "author_name=Jane Doe"),
         *("author_email=jane@example.com", "license=MIT", "database=sqlite"),
-        *("layer_names=default", "ci=github", "deployment=docker"),
+        *("layer_names=default", "deployment=docker", "ci=github", "telemetry=no"),
         *("setup_environment=no", "init_git=no"),
     ]
 

@@ -77,7 +77,7 @@ if (connection := context.config.attributes.get("connection")) is not None:
     run_migrations(connection)
 else:
     settings = get_settings()
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_line_format)
     with exit_on_db_error(), database_url(settings) as url:
         if context.is_offline_mode():
             print_sql(url)

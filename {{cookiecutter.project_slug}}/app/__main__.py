@@ -12,7 +12,7 @@ from app.core.logging import configure_logging
 def main() -> None:
     settings = get_settings()
     # app.main does this in each worker; here it is for the process that supervises them.
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_line_format)
     uvicorn.run(
         "app.main:app",
         host=settings.host,

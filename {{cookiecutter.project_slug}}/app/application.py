@@ -17,11 +17,12 @@ from app.core.config import (
     Settings,
 )
 from app.dependencies.resources import Resources, open_resources
+from app.dependencies.telemetry import start_telemetry, telemetry_config
 from app.http.docs import install_docs
 from app.http.middleware import middleware_stack
 from app.http.openapi import COMMON_PROBLEMS, install_openapi, operation_id
 from app.http.problems import install_error_handlers
-from app.http.server import report_missing_features
+from app.http.server import report_missing_features, respect_access_log
 from app.http.shutdown import shutdown
 
 # The order and the descriptions of the groups in the OpenAPI document.
@@ -45,10 +46,12 @@ def create_app(settings: Settings) -> FastAPI:
     shutdown_delay = 0 if is_development else settings.shutdown_delay
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[LifespanState]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
         async with open_resources(settings) as resources:
+            start_telemetry(app, resources)
             with shutdown.on_sigterm(shutdown_delay) as has_delay:
                 report_missing_features(settings, has_delay=has_delay)
+                respect_access_log()
                 yield {"resources": resources}
 
     app = FastAPI(
@@ -58,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         contact={"name": PROJECT_AUTHOR},
         license_info={"name": "See the LICENSE file", "identifier": "LicenseRef-Service"},
         openapi_tags=TAGS,
-        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        openapi_url="/openapi.json" if settings.serves_docs else None,
         root_path_in_servers=False,  # app/http/openapi.py does that
         docs_url=None,  # app/http/docs.py serves it from local files
         redoc_url=None,
@@ -67,10 +70,11 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         middleware=middleware_stack(settings),
         responses=COMMON_PROBLEMS,
+        telemetry=telemetry_config(),
     )
     install_error_handlers(app)
     install_openapi(app, settings.root_path)
-    if settings.docs_enabled:
+    if settings.serves_docs:
         install_docs(app)
     app.include_router(health_router)
     app.include_router(make_router(settings))

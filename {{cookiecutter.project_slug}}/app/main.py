@@ -13,7 +13,9 @@ except SettingsError as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(3)  # gunicorn and uvicorn don't restart a worker that ends with this status
 
-configure_logging(settings.log_level, settings.log_format)
+# `--log-config` of any server: its owner wants another configuration than ours.
+if not any(argument.startswith("--log-config") for argument in sys.argv):
+    configure_logging(settings.log_level, settings.log_line_format)
 warn_of_env_file()
 app = create_app(settings)
 

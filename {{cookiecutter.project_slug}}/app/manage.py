@@ -3,9 +3,12 @@
 import argparse
 import getpass
 import io
+import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
@@ -19,12 +22,14 @@ from app.core.exceptions import (
 )
 from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.core.validation import describe_error
+from app.db.backup import back_up, restore
 from app.db.errors import exit_on_db_error
-from app.db.session import Database
+from app.db.session import Database, database_url
 from app.schemas.types import parse_email
 from app.schemas.user import Credentials, UserCreate
 from app.services.account_mail import Outbox
 from app.services.cleanup_service import CleanupService
+from app.services.doctor_service import Finding, diagnose
 from app.services.user_service import UserService
 from app.utils.rate_limit import RateLimits
 
@@ -91,6 +96,38 @@ async def clean_up(settings: Settings) -> str:
     return f"Deleted {sessions} finished sessions and {tokens} expired refresh tokens."
 
 
+def make_backup(settings: Settings, path: Path) -> str:
+    with database_url(settings) as url:
+        back_up(url, path)
+    return f"Wrote {path} ({path.stat().st_size / 1_000_000:.1f} MB)."
+
+
+def restore_backup(settings: Settings, path: Path) -> str:
+    with database_url(settings) as url:
+        restore(url, path)
+    return f"Restored {path}."
+
+
+async def doctor(*, as_json: bool) -> tuple[str, int]:
+    """Return a report and the exit status, which is 1 if there is an error."""
+    try:
+        findings = await diagnose(get_settings())
+    except SettingsError as error:
+        findings = [Finding("settings", "error", str(error), "Correct the settings")]
+    has_error = any(finding.level == "error" for finding in findings)
+    if as_json:
+        listed = [asdict(finding) for finding in findings]
+        report = json.dumps({"ok": not has_error, "findings": listed}, indent=2)
+    else:
+        report = "\n".join(_describe(finding) for finding in findings)
+    return report, int(has_error)
+
+
+def _describe(finding: Finding) -> str:
+    line = f"{finding.level:8} {finding.subject:12} {finding.text}"
+    return f"{line}\n{'fix:':>26} {finding.fix}" if finding.fix else line
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app.manage", description="Administration.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -101,6 +138,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     }.items():
         commands.add_parser(name, help=text).add_argument("email")
     commands.add_parser("clean-up", help="delete finished sessions; schedule it once a day")
+    for name, text in {
+        "backup": "write the whole database to a new file, while the service runs",
+        "restore": "fill an empty database from such a file",
+    }.items():
+        commands.add_parser(name, help=text).add_argument("path", type=Path)
+    doctor_parser = commands.add_parser(
+        "doctor", help="check everything that the service depends on; exit status 1 for an error"
+    )
+    doctor_parser.add_argument("--json", action="store_true", help="write the findings as JSON")
     return parser.parse_args(arguments)
 
 
@@ -129,16 +175,23 @@ def _read_password() -> str:
     return password
 
 
-def _run(options: argparse.Namespace) -> str:
+def _run(options: argparse.Namespace) -> tuple[str, int]:
+    """Return what to print, and the exit status."""
+    if options.command == "doctor":
+        return run(doctor(as_json=options.json))
     settings = get_settings()
+    if options.command == "backup":
+        return make_backup(settings, options.path), 0
+    if options.command == "restore":
+        return restore_backup(settings, options.path), 0
     if options.command == "clean-up":
-        return run(clean_up(settings))
+        return run(clean_up(settings)), 0
     actions = {
         "create-superuser": create_superuser,
         "make-superuser": make_superuser,
         "reset-password": reset_password,
     }
-    return run(actions[options.command](settings, options.email))
+    return run(actions[options.command](settings, options.email)), 0
 
 
 def explain(error: Exception) -> dict[str, str]:
@@ -157,7 +210,7 @@ def explain(error: Exception) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with exit_on_db_error():
-            message = _run(_parse(arguments))
+            message, status = _run(_parse(arguments))
     except (KeyboardInterrupt, EOFError):
         return 130
     except Exception as error:
@@ -167,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{name}: {text}\n" if name else f"{text}\n")
         return 1
     _print(message)
-    return 0
+    return status
 
 
 def _print(message: str) -> None:

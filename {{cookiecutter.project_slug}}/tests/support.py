@@ -253,10 +253,12 @@ class UserClient(httpx2.AsyncClient):
         return response.status_code == 200
 
 
-def client_of(app: ASGIApp, address: str = "127.0.0.1") -> UserClient:
+def client_of(app: ASGIApp, address: str = "127.0.0.1", root_path: str = "") -> UserClient:
     """Make a client of the application that connects from *address*."""
     # Errors of the application answer 500, as they do for a real client.
-    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=(address, 50000))
+    transport = httpx2.ASGITransport(
+        app=app, raise_app_exceptions=False, root_path=root_path, client=(address, 50000)
+    )
     return UserClient(transport=transport, base_url="http://test")
 
 

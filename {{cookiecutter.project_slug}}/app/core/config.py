@@ -23,6 +23,7 @@ from app.core.env_file import find_mistakes
 from app.core.limits import POOL_TIMEOUT_SECONDS
 from app.core.setting_types import (
     Address,
+    AllowedHosts,
     Days,
     FrontEndURL,
     Host,
@@ -31,6 +32,7 @@ from app.core.setting_types import (
     RedisURL,
     RootPath,
     Seconds,
+    SecretKeys,
     any_case,
     check_text,
 )
@@ -107,6 +109,7 @@ class Settings(BaseSettings):
     database_statement_timeout: Seconds = Field(default=10, gt=0)
 
     secret_key: SecretStr
+    secret_key_fallbacks: SecretKeys = []
     allow_signup: bool = True
     password_min_length: int = Field(default=12, ge=1, le=128)
     password_reject_common: bool = True
@@ -121,7 +124,8 @@ class Settings(BaseSettings):
     trusted_proxies: Proxies = []
     root_path: RootPath = ""
 
-    docs_enabled: bool = True
+    docs_enabled: bool | None = None
+    allowed_hosts: AllowedHosts = []
     cors_origins: Origins = []
     frontend_url: FrontEndURL = HttpUrl("http://localhost:3000")
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
@@ -142,7 +146,7 @@ class Settings(BaseSettings):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
         any_case(str.upper, WARN="WARNING", FATAL="CRITICAL"),
     ] = "INFO"
-    log_format: Annotated[Literal["console", "json"], any_case()] = "console"
+    log_format: Annotated[Literal["console", "json"], any_case()] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -165,12 +169,32 @@ class Settings(BaseSettings):
     def is_deployed(self) -> bool:
         return self.environment in {Environment.STAGING, Environment.PRODUCTION}
 
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys that tokens may be signed with. The first one signs new ones."""
+        return tuple(
+            key.get_secret_value() for key in [self.secret_key, *self.secret_key_fallbacks]
+        )
+
+    @property
+    def log_line_format(self) -> Literal["console", "json"]:
+        return self.log_format or ("json" if self.is_deployed else "console")
+
+    @property
+    def serves_docs(self) -> bool:
+        return not self.is_deployed if self.docs_enabled is None else self.docs_enabled
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         problems = _smtp_problems(self)
         if self.environment is not Environment.DEVELOPMENT:
             problems += [
                 *_weakness("SECRET_KEY", self.secret_key, MIN_SECRET_LENGTH),
+                *(
+                    problem
+                    for key in self.secret_key_fallbacks
+                    for problem in _weakness("SECRET_KEY_FALLBACKS", key, MIN_SECRET_LENGTH)
+                ),
                 *_weakness("FIRST_SUPERUSER_PASSWORD", self.first_superuser_password, 12),
             ]
         if self.is_deployed:

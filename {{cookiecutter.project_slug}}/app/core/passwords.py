@@ -141,6 +141,11 @@ class PasswordHasher:
         # Verified when an address is unknown, so that the answer takes as long as for a known one.
         self._dummy_hash = hasher.hash(secrets.token_urlsafe())
 
+    @property
+    def waiting(self) -> int:
+        """How many logins wait for a slot."""
+        return self._waiting
+
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 

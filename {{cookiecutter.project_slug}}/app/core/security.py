@@ -30,6 +30,11 @@ def hmac_sha256(key: str, text: str) -> str:
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()
 
 
+def key_id(key: str) -> str:
+    """Return a short name of *key*, which doesn't help to guess it."""
+    return hmac_sha256(key, "key id")[:8]
+
+
 def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: timedelta) -> str:
     """Sign a JWT (RFC 7519) that only `decode_token` with the same purpose accepts."""
     now = datetime.now(UTC)
@@ -44,14 +49,19 @@ def encode_token(key: str, purpose: Purpose, claims: dict[str, Any], lifetime: t
     return jwt.encode(payload, key, algorithm="HS256")
 
 
-def decode_token(key: str, purpose: Purpose, token: str) -> Mapping[str, Any] | None:
-    """Return the claims, or None for a token that is forged, expired or for another purpose."""
-    try:
-        claims = _verify(key, token)
-    except (jwt.InvalidTokenError, UnicodeEncodeError):
-        return None
-    is_valid = claims["purpose"] == purpose and time.time() < claims["exp"] + CLOCK_SKEW_SECONDS
-    return claims if is_valid else None
+def decode_token(keys: tuple[str, ...], purpose: Purpose, token: str) -> Mapping[str, Any] | None:
+    """Return the claims, or None for a token that is forged, expired or for another purpose.
+
+    It may be signed with any of *keys*.
+    """
+    for key in keys:
+        try:
+            claims = _verify(key, token)
+        except (jwt.InvalidTokenError, UnicodeEncodeError):
+            continue
+        is_valid = claims["purpose"] == purpose and time.time() < claims["exp"] + CLOCK_SKEW_SECONDS
+        return claims if is_valid else None
+    return None
 
 
 # A client sends the same access token for minutes, and its signature stays right. Whether it has
@@ -78,7 +88,7 @@ def encode_access_token(
     return encode_token(key, "access", claims, lifetime)
 
 
-def decode_access_token(key: str, token: str) -> UUID | None:
+def decode_access_token(keys: tuple[str, ...], token: str) -> UUID | None:
     """Return the id of the user session, or None for a token that isn't valid."""
-    claims = decode_token(key, "access", token)
+    claims = decode_token(keys, "access", token)
     return UUID(claims["sid"]) if claims else None

@@ -1,6 +1,7 @@
 """Security events: one log line each, for alerts and audits. docs/security.md lists them."""
 
 import logging
+from collections import Counter
 from typing import Literal
 from uuid import UUID
 
@@ -34,6 +35,9 @@ _SUSPICIOUS: set[SecurityEvent] = {
     "refresh-token-reused",
 }
 
+# Since the start of this process, for metrics.
+event_counts: Counter[SecurityEvent] = Counter()
+
 
 def log_security_event(
     event: SecurityEvent,
@@ -47,6 +51,7 @@ def log_security_event(
     The line also has the fields of every line of a request: `client`, its address, and `user_id`,
     who is signed in.
     """
+    event_counts[event] += 1
     ids = {"account_id": account_id, "session_id": session_id}
     given = {name: str(value) for name, value in ids.items() if value is not None}
     level = logging.WARNING if event in _SUSPICIOUS else logging.INFO

@@ -112,6 +112,19 @@ def _parse_proxy(text: str) -> str:
         raise ValueError("must list addresses or networks, such as 10.0.0.0/8, or unix") from None
 
 
+def _parse_allowed_host(text: str) -> str:
+    host = text.lower()
+    if re.fullmatch(r"(\*\.)?[\w-]+(\.[\w-]+)*", host):
+        return host
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValueError(
+            "must list host names without :// or a port, such as api.example.com or *.example.com"
+        ) from None
+    return f"[{address}]"  # as in the header `Host`; IPv4 has no brackets and has matched above
+
+
 def _parse_root_path(path: str) -> str:
     path = path.strip("/")
     if path and not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*", path):
@@ -161,6 +174,8 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 Host = Annotated[str, AfterValidator(_check_host)]
 RedisURL = Annotated[SecretStr, AfterValidator(_validate_redis_url)]
 Address = Annotated[EmailStr, BeforeValidator(_bare_address)]
+SecretKeys = Annotated[list[SecretStr], NoDecode, _listed(SecretStr)]
+AllowedHosts = Annotated[list[str], NoDecode, _listed(_parse_allowed_host)]
 Origins = Annotated[list[str], NoDecode, _listed(_parse_origin)]
 RootPath = Annotated[str, AfterValidator(_parse_root_path)]
 Proxies = Annotated[list[str], NoDecode, _listed(_parse_proxy)]

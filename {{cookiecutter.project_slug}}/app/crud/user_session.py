@@ -1,7 +1,8 @@
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Exists, bindparam, delete, exists, or_, select, update
+from sqlalchemy import BindParameter, Exists, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import utc_now
@@ -42,6 +43,11 @@ _ACTIVE_SESSIONS = (
         _can_be_refreshed(bindparam("now")),
     )
     .order_by(UserSession.id.desc())
+)
+_KEY_EXPIRIES = (
+    select(RefreshToken.key_id, func.max(RefreshToken.expires_at).label("expires_at"))
+    .where(RefreshToken.expires_at > bindparam("now"))
+    .group_by(RefreshToken.key_id)
 )
 
 
@@ -103,26 +109,23 @@ async def list_active_user_sessions(
     return await reader.all_as(UserSessionRead, _ACTIVE_SESSIONS, params)
 
 
-async def add_refresh_token(
-    session: AsyncSession, user_session_id: UUID, token_hash: str, expires_at: datetime
-) -> None:
-    token = RefreshToken(
-        user_session_id=user_session_id, token_hash=token_hash, expires_at=expires_at
-    )
+async def add_refresh_token(session: AsyncSession, token: RefreshToken) -> None:
     session.add(token)
     await session.flush()
 
 
-async def consume_refresh_token(session: AsyncSession, token_hash: str) -> RefreshToken | None:
+async def consume_refresh_token(
+    session: AsyncSession, token_hashes: Sequence[str]
+) -> RefreshToken | None:
     """Mark an unused, unexpired token as used and return it.
 
-    One UPDATE decides, so one of several concurrent requests gets the token and the others None.
+    *token_hashes* are those of one token, with each key. One UPDATE decides, so one of several concurrent requests gets the token and the others None.
     """
     now = utc_now()
     statement = (
         update(RefreshToken)
         .where(
-            RefreshToken.token_hash == token_hash,
+            RefreshToken.token_hash.in_(token_hashes),
             RefreshToken.used_at.is_(None),
             RefreshToken.expires_at > now,
         )
@@ -133,15 +136,21 @@ async def consume_refresh_token(session: AsyncSession, token_hash: str) -> Refre
 
 
 async def find_user_session_of_used_token(
-    session: AsyncSession, token_hash: str
+    session: AsyncSession, token_hashes: Sequence[str]
 ) -> UserSession | None:
     """Find the session, even a revoked one, that this refresh token was used in."""
     statement = (
         select(UserSession)
         .join(RefreshToken, RefreshToken.user_session_id == UserSession.id)
-        .where(RefreshToken.token_hash == token_hash, RefreshToken.used_at.is_not(None))
+        .where(RefreshToken.token_hash.in_(token_hashes), RefreshToken.used_at.is_not(None))
     )
     return await session.scalar(statement)
+
+
+async def find_key_expiries(reader: ReadSession) -> dict[str | None, datetime]:
+    """Map the ID of each key to the time when the last refresh token that needs it expires."""
+    rows = await reader.all(_KEY_EXPIRIES, {"now": utc_now()})
+    return {row.key_id: row.expires_at for row in rows}
 
 
 async def delete_finished_user_sessions(

@@ -104,10 +104,15 @@ def exit_on_db_error() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        unavailable = error if isinstance(error, UnavailableError) else translate_db_error(error)
-        if not isinstance(unavailable, UnavailableError) or unavailable.reason is None:
+        if (reason := unavailable_reason(error)) is None:
             raise
-        raise SystemExit(f"The database can't be used: {unavailable.reason}") from None
+        raise SystemExit(f"The database can't be used: {reason}") from None
+
+
+def unavailable_reason(error: Exception) -> str | None:
+    """Return why the database can't be used, or None if *error* is something else."""
+    unavailable = error if isinstance(error, UnavailableError) else translate_db_error(error)
+    return unavailable.reason if isinstance(unavailable, UnavailableError) else None
 
 
 def _violated_unique_constraint(error: IntegrityError) -> str | None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware import Middleware
+from opentelemetry import trace
 from starlette.datastructures import Headers
 from starlette.middleware import cors
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
@@ -23,10 +25,16 @@ from app.core.limits import (
     MAX_WAITING_REQUESTS,
     SLOT_WAIT_SECONDS,
 )
-from app.core.logging import client_var, request_id_var
+from app.core.logging import access_logger, client_var, request_id_var
 from app.http.limits import RejectRequest, RequestLimits, reject
 from app.http.problems import error_response, http_problem, install_error_handlers
-from app.http.routing import Routes, apply_root_path, body_limit, route_head_as_get
+from app.http.routing import (
+    Routes,
+    apply_root_path,
+    body_limit,
+    route_head_as_get,
+    route_template,
+)
 from app.http.shutdown import shutdown
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -36,6 +44,8 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A response with one of these can be cached, or says itself how.
 _CACHE_HEADERS = {b"cache-control", b"etag", b"last-modified"}
+# Browsers then use https for a year, also when a link says http. Its subdomains may belong to others.
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def middleware_stack(settings: Settings) -> list[Middleware]:
@@ -107,7 +117,10 @@ class RequestMiddleware:
         max_waiting: int = MAX_WAITING_REQUESTS,
         max_arriving_bodies: int = MAX_ARRIVING_BODIES,
     ) -> None:
-        self._app = app
+        self._app = self._app_for_any_host = app
+        if settings.allowed_hosts:
+            self._app = TrustedHostMiddleware(app, settings.allowed_hosts, www_redirect=False)
+        self._sends_hsts = settings.is_deployed
         self._root_path = settings.root_path
         self._routes: Routes | None = None
         self._limits = RequestLimits(settings, max_arriving_bodies)
@@ -137,6 +150,13 @@ class RequestMiddleware:
         began_at = time.perf_counter()
         is_probe = scope["path"].removeprefix(scope.get("root_path", "")) in routes.probes
         response = ResponseSender(scope, send, routes.credentials)
+        response.sends_hsts = self._sends_hsts and scope["scheme"] == "https"
+        # Orchestrators call probes by the address of the process.
+        inner_app = self._app_for_any_host if is_probe else self._app
+        routed = scope
+        if "fastapi.telemetry" in scope and scope["query_string"]:
+            # It may hold addresses and tokens.
+            trace.get_current_span().set_attribute("url.query", "REDACTED")
         try:
             needs_slot = not is_probe
             length = self._limits.check_head(scope)
@@ -150,7 +170,8 @@ class RequestMiddleware:
                 else:
                     await self._slots.acquire()  # returns at once, without a costly timer
                 response.slots = self._slots
-            await self._app(route_head_as_get(scope), receive, response)
+            routed = route_head_as_get(scope)
+            await inner_app(routed, receive, response)
         except ClientDisconnect:
             pass  # nobody is left to answer
         except RejectRequest as rejection:
@@ -165,7 +186,21 @@ class RequestMiddleware:
             await answer(scope, receive, response)
         finally:
             response.free_slot()
-            _log(logging.DEBUG if is_probe else logging.INFO, scope, response.status, began_at)
+            level = logging.DEBUG if is_probe else logging.INFO
+            if access_logger.isEnabledFor(level):
+                fields = {
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "route": route_template(routed),
+                    "status": response.status,
+                    "duration_ms": round((time.perf_counter() - began_at) * 1000, 1),
+                }
+                access_logger.log(level, "request", extra=fields)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return self._waiting
 
     def _look_at_routes(self, app: FastAPI) -> Routes:
         self._routes = Routes(app, self._root_path)
@@ -198,6 +233,7 @@ class ResponseSender:
         "_request_id",
         "_scope",
         "_send",
+        "sends_hsts",
         "slots",
         "status",
     )
@@ -213,6 +249,7 @@ class ResponseSender:
         if client := scope.get("client"):
             client_var.set(client[0])
         self._is_replaced = False
+        self.sends_hsts = False
         self.slots: asyncio.Semaphore | None = None  # once the request holds one
         self.status = 0  # until the response starts
 
@@ -223,6 +260,8 @@ class ResponseSender:
             self.free_slot()
             self.status = message["status"]
             headers = list(message.get("headers", ()))
+            if self.sends_hsts:
+                headers.append(_HSTS)
             if (
                 self._is_personal
                 and self.status != 304
@@ -266,14 +305,3 @@ def _is_plain_text(headers: RawHeaders) -> bool:
 def _without_content(headers: RawHeaders) -> dict[str, str]:
     content = {"content-length", "content-type"}
     return {name: value for name, value in Headers(raw=headers).items() if name not in content}
-
-
-def _log(level: int, scope: Scope, status: int, began_at: float) -> None:
-    if logger.isEnabledFor(level):
-        fields = {
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": status,
-            "duration_ms": round((time.perf_counter() - began_at) * 1000, 1),
-        }
-        logger.log(level, "request", extra=fields)

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.core import limits
-from app.core.logging import request_id_var
+from app.core.logging import access_logger, client_var, request_id_var
 from app.http.middleware import add_common_headers, choose_request_id
 from app.http.problems import http_problem
 
@@ -27,6 +27,7 @@ class LimitedProtocol(HttpToolsProtocol):
     write_timeout: float = limits.WRITE_TIMEOUT_SECONDS
 
     _in_head = True
+    _began_at = 0.0
     # Bytes received of this head, or of the chunk framing of this body.
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
@@ -36,6 +37,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        self._began_at = self.loop.time()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -47,6 +49,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._began_at = self.loop.time()
         self._in_head = True
         self._head_bytes = 1  # or more: the parser is in the middle of a piece
 
@@ -135,6 +138,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _send_rejection(self) -> None:
         request_id = choose_request_id()
         request_id_var.set(request_id)
+        client_var.set(self.client[0] if self.client else "")
         problem = http_problem(None, self._status)
         headers = [*problem.raw_headers, (b"connection", b"close")]
         add_common_headers(headers, request_id)
@@ -143,6 +147,9 @@ class LimitedProtocol(HttpToolsProtocol):
         lines += [b"%b: %b" % header for header in headers]
         self.transport.write(b"\r\n".join([*lines, b"", problem.body]))
         self.transport.close()
+        duration = round((self.loop.time() - self._began_at) * 1000, 1)
+        fields = {"status": self._status, "duration_ms": duration}
+        access_logger.info("request", extra=fields)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

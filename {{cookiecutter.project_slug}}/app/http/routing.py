@@ -85,6 +85,16 @@ def route_head_as_get(scope: Scope) -> Scope:
     return {**scope, "method": "GET"}
 
 
+def route_template(scope: Scope) -> str | None:
+    """Return the path of the route that has taken the request, such as `/users/{user_id}`."""
+    root_path = scope.get("root_path", "")
+    mount = root_path.removeprefix(scope.get("app_root_path", root_path))
+    # FastAPI's own place for it, because a route lacks the prefix of its router.
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    path = getattr(context or scope.get("route"), "path_format", "/{path}" if mount else None)
+    return None if path is None else f"{mount}{path}"
+
+
 def body_limit(scope: Scope) -> int | None:
     """Return the `max_body_size` that the route or its mount states, if any."""
     limit = None

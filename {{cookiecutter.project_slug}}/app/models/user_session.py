@@ -30,5 +30,8 @@ class RefreshToken(UUIDMixin, CreatedAtMixin, Base):
         ForeignKey("user_sessions.id", ondelete="CASCADE"), index=True
     )
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    # The key of the hash, so that `manage doctor` knows when an old one is no longer needed. None in
+    # rows from before this column.
+    key_id: Mapped[str | None] = mapped_column(String(8))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

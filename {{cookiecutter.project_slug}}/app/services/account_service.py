@@ -29,7 +29,7 @@ class AccountService:
     ) -> None:
         self._session = session
         self._reader = reader
-        self._key = settings.secret_key.get_secret_value()
+        self._keys = settings.secret_keys
         self._hasher = password_hasher
 
     async def verify_email(self, token: str) -> None:
@@ -59,7 +59,7 @@ class AccountService:
 
     def _decode(self, purpose: MailPurpose, token: str) -> tuple[UUID, str]:
         """Return the user id and the security stamp of a mailed token."""
-        claims = decode_token(self._key, purpose, token)
+        claims = decode_token(self._keys, purpose, token)
         if claims is None:
             raise InvalidTokenError
         return UUID(claims["sub"]), claims["stamp"]

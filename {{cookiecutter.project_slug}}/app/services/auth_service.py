@@ -20,6 +20,7 @@ from app.core.security import (
     decode_access_token,
     encode_access_token,
     hmac_sha256,
+    key_id,
     new_refresh_token,
 )
 from app.core.security_events import log_security_event
@@ -41,7 +42,7 @@ from app.crud.user_session import (
 )
 from app.db.base import utc_now
 from app.db.session import ReadSession
-from app.models.user_session import UserSession
+from app.models.user_session import RefreshToken, UserSession
 from app.schemas.token import TokenRead
 from app.schemas.types import parse_email
 from app.schemas.user import CurrentSession
@@ -52,7 +53,7 @@ async def authenticate(
     reader: ReadSession, settings: Settings, access_token: str
 ) -> CurrentSession:
     """Return the session that the token belongs to, with its user. Raises UnauthorizedError."""
-    user_session_id = decode_access_token(settings.secret_key.get_secret_value(), access_token)
+    user_session_id = decode_access_token(settings.secret_keys, access_token)
     if user_session_id is None:
         raise UnauthorizedError
     session = await find_current_session(reader, user_session_id)
@@ -75,7 +76,7 @@ class AuthService:
         self._reader = reader
         self._hasher = password_hasher
         self._rate_limits = rate_limits
-        self._key = settings.secret_key.get_secret_value()
+        self._keys = settings.secret_keys
         self._access_lifetime = timedelta(minutes=settings.access_token_minutes)
         self._refresh_lifetime = timedelta(days=settings.refresh_token_days)
         self._session_lifetime = timedelta(days=settings.session_days)
@@ -124,10 +125,11 @@ class AuthService:
 
         Raises InvalidRefreshTokenError, or RefreshTokenReusedError for a used token.
         """
-        token_hash = self._hash_token(refresh_token)
-        token = await consume_refresh_token(self._session, token_hash)
+        # A random token of 256 bits needs no slow hash.
+        hashes = [hmac_sha256(key, refresh_token) for key in self._keys]
+        token = await consume_refresh_token(self._session, hashes)
         if token is None:
-            await self._revoke_if_reused(token_hash)
+            await self._revoke_if_reused(hashes)
             raise InvalidRefreshTokenError
         user_session = await find_active_user_session(self._session, token.user_session_id)
         if user_session is None:
@@ -159,9 +161,9 @@ class AuthService:
             return user, await self._hasher.hash(password)
         return user, None
 
-    async def _revoke_if_reused(self, token_hash: str) -> None:
+    async def _revoke_if_reused(self, hashes: list[str]) -> None:
         """Revoke the session of a token that was used before. Raises RefreshTokenReusedError."""
-        user_session = await find_user_session_of_used_token(self._session, token_hash)
+        user_session = await find_user_session_of_used_token(self._session, hashes)
         if user_session is None:
             return
         await revoke_user_session(self._session, user_session.id, user_session.user_id)
@@ -175,11 +177,17 @@ class AuthService:
         expires_at = min(
             utc_now() + self._refresh_lifetime, user_session.created_at + self._session_lifetime
         )
-        token_hash = self._hash_token(refresh_token)
-        await add_refresh_token(self._session, user_session.id, token_hash, expires_at)
+        key = self._keys[0]
+        token = RefreshToken(
+            user_session_id=user_session.id,
+            token_hash=hmac_sha256(key, refresh_token),
+            key_id=key_id(key),
+            expires_at=expires_at,
+        )
+        await add_refresh_token(self._session, token)
         return TokenRead(
             access_token=encode_access_token(
-                self._key,
+                key,
                 user_id=user_session.user_id,
                 user_session_id=user_session.id,
                 lifetime=self._access_lifetime,
@@ -187,7 +195,3 @@ class AuthService:
             refresh_token=refresh_token,
             expires_in=int(self._access_lifetime.total_seconds()),
         )
-
-    def _hash_token(self, refresh_token: str) -> str:
-        # A random token of 256 bits needs no slow hash.
-        return hmac_sha256(self._key, refresh_token)

@@ -69,6 +69,24 @@ def _is_permanent(error: Exception) -> bool:
     return isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 500
 
 
+def _server(settings: Settings) -> dict[str, Any]:
+    password = settings.smtp_password
+    return {
+        "hostname": settings.smtp_host,
+        "port": settings.smtp_port,
+        "username": settings.smtp_username,
+        "password": password.get_secret_value() if password else None,
+        "use_tls": settings.smtp_tls == "tls",
+        "start_tls": settings.smtp_tls == "starttls",
+    }
+
+
+async def check_smtp(settings: Settings) -> None:
+    """Connect to the SMTP server and sign in. Raises SMTPException or OSError."""
+    async with aiosmtplib.SMTP(timeout=5, **_server(settings)):
+        pass
+
+
 class Mailer:
     """Delivers mail in the background, so that a slow or dead SMTP server delays no request."""
 
@@ -91,10 +109,18 @@ class Mailer:
         self._shutdown_grace = shutdown_grace
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = asyncio.Semaphore(max_connections)
+        # Since the start of this process, for metrics.
+        self.finished = {"delivered": 0, "failed": 0}
+
+    @property
+    def waiting(self) -> int:
+        """How many mails are being delivered or wait for another attempt."""
+        return len(self._tasks)
 
     def send(self, mail: Mail) -> None:
         """Start to deliver the mail. A failed delivery is retried, and logged in the end."""
         if len(self._tasks) >= self._max_queued:
+            self.finished["failed"] += 1
             logger.error("A mail could not be sent", extra=_describe(mail, asyncio.QueueFull()))
             return
         task = asyncio.create_task(self._deliver(mail))
@@ -117,7 +143,8 @@ class Mailer:
             message = self._compose(mail)
             for delay in self._retry_delays:
                 try:
-                    return await self._transmit(message, to=mail.to)
+                    await self._transmit(message, to=mail.to)
+                    break
                 except (aiosmtplib.SMTPException, OSError) as error:
                     if _is_permanent(error):
                         raise
@@ -125,8 +152,11 @@ class Mailer:
                         "A mail was not delivered and will be retried", extra=_describe(mail, error)
                     )
                 await asyncio.sleep(delay)
-            await self._transmit(message, to=mail.to)
+            else:
+                await self._transmit(message, to=mail.to)
+            self.finished["delivered"] += 1
         except (asyncio.CancelledError, Exception) as error:
+            self.finished["failed"] += 1
             # Nobody awaits this task, so an error that isn't logged here is lost.
             logger.error("A mail could not be sent", extra=_describe(mail, error))  # noqa: TRY400 -- no traceback: see _describe
             if isinstance(error, asyncio.CancelledError):
@@ -153,20 +183,14 @@ class Mailer:
         if settings.smtp_host is None:
             await asyncio.to_thread(self._write, message)
             return
-        password = settings.smtp_password
         async with self._connections:
             await aiosmtplib.send(
                 message,
                 # Explicit: aiosmtplib would parse them from the headers, perhaps differently.
                 sender=_to_ascii(settings.email_from),
                 recipients=[_to_ascii(to)],
-                hostname=settings.smtp_host,
-                port=settings.smtp_port,
-                username=settings.smtp_username,
-                password=password.get_secret_value() if password else None,
-                use_tls=settings.smtp_tls == "tls",
-                start_tls=settings.smtp_tls == "starttls",
                 timeout=self._smtp_timeout,
+                **_server(settings),
             )
 
     def _write(self, message: EmailMessage) -> None:

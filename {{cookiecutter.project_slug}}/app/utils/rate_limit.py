@@ -76,6 +76,11 @@ class RateLimits:
             key = self._hashed(subject)
             await self._count(lambda limiter: limiter.clear(limit.rate, limit.name, key))
 
+    async def ping_store(self) -> None:
+        """Ask the store of REDIS_URL for anything. Raises StorageError if it can't answer."""
+        if self._store is not None:
+            await self._store.get("doctor")
+
     async def close(self) -> None:
         if self._store is not None:
             await self._store.bridge.get_connection().aclose()  # type: ignore[attr-defined]  # every bridge has it

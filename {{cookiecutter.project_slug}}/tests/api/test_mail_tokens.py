@@ -8,6 +8,7 @@ from datetime import timedelta
 import httpx2
 import jwt
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import update
 
 from app.core.security import Purpose, encode_token
@@ -126,6 +127,25 @@ async def test_expired_token_is_rejected(
     key = resources.settings.secret_key.get_secret_value()
     same_token = encode_token(key, purpose, claims, timedelta(minutes=minutes))
     assert (await use(ada, path, same_token)).status_code == status
+
+
+@pytest.mark.parametrize("path", ["verify-email", "password-reset"])
+@pytest.mark.parametrize(("is_old_key_listed", "status"), [(True, 204), (False, 422)])
+async def test_mailed_link_survives_a_new_secret_key(
+    ada: UserClient,
+    mailbox: Mailbox,
+    resources: Resources,
+    path: str,
+    is_old_key_listed: bool,
+    status: int,
+) -> None:
+    token = await token_for(ada, mailbox, ada.email, path)
+    changes = {
+        "secret_key": SecretStr("another key for tests that signs nothing"),
+        "secret_key_fallbacks": [resources.settings.secret_key] if is_old_key_listed else [],
+    }
+    resources.settings = resources.settings.model_copy(update=changes)
+    assert (await use(ada, path, token)).status_code == status
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def test_environment_is_production_by_default() -> None:
         ("SECRET_KEY", "short-Xq7"),
         ("SECRET_KEY", "a" * 64),
         ("SECRET_KEY", "change-me-in-production-0123456789-abcdef"),
+        ("SECRET_KEY_FALLBACKS", "short-Xq7"),
         ("FIRST_SUPERUSER_PASSWORD", "Xq7"),
         ("FIRST_SUPERUSER_PASSWORD", "Password1234567"),
     ],
@@ -76,6 +77,21 @@ def test_development_needs_no_database_url_and_no_strong_secret() -> None:
     settings = load_settings(environment="development", secret_key="short")
     assert settings.database_url is None
     assert not settings.is_deployed
+
+
+@pytest.mark.parametrize(
+    ("environment", "given", "used"),
+    [
+        ("production", "", "json"),
+        ("staging", "", "json"),
+        ("test", "", "console"),
+        ("production", "console", "console"),
+        ("test", "json", "json"),
+    ],
+)
+def test_log_lines_are_json_when_deployed(environment: str, given: str, used: str) -> None:
+    settings = load_settings(**(GOOD | {"environment": environment, "log_format": given}))
+    assert settings.log_line_format == used
 
 
 def test_database_url_is_normalized() -> None:

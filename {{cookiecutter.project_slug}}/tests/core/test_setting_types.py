@@ -23,7 +23,7 @@ def plain(value: Any) -> Any:
     """Return a value as people write it."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return [str(item) for item in value] if isinstance(value, list) else value
+    return [str(plain(item)) for item in value] if isinstance(value, list) else value
 
 
 ORIGINS = ["https://a.example", "http://b.example:8080"]
@@ -51,12 +51,16 @@ NETWORKS = ["10.0.0.0/8", "::1/128"]
         ("CORS_ORIGINS", json.dumps(ORIGINS), ORIGINS),
         ("CORS_ORIGINS", "https://A.Example:443/, HTTP://b.example:8080/", ORIGINS),
         ("CORS_ORIGINS", "https://münchen.example", ["https://xn--mnchen-3ya.example"]),
+        ("ALLOWED_HOSTS", "API.example.com, *.example.org", ["api.example.com", "*.example.org"]),
+        ("ALLOWED_HOSTS", "10.0.0.1 ::1 [::1]", ["10.0.0.1", "[::1]", "[::1]"]),
         ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", NETWORKS),
         ("TRUSTED_PROXIES", "10.1.2.3/8 [::1]", NETWORKS),
         ("TRUSTED_PROXIES", "[::1]", ["::1/128"]),
         ("TRUSTED_PROXIES", "::1 Unix", ["::1/128", "unix"]),
         ("TRUSTED_PROXIES", json.dumps(NETWORKS), NETWORKS),
         ("SECRET_KEY", f"{KEY}\n", KEY),
+        ("SECRET_KEY_FALLBACKS", f"{KEY},{KEY[::-1]}\n", [KEY, KEY[::-1]]),
+        ("SECRET_KEY_FALLBACKS", json.dumps([f"{KEY}, x"]), [f"{KEY}, x"]),
         ("DATABASE_URL", " \n", None),
     ],
 )
@@ -66,6 +70,7 @@ def test_clear_value_is_accepted(name: str, given: str, used: object) -> None:
 
 
 PROXY = "must list addresses or networks, such as 10.0.0.0/8, or unix"
+HOSTS = "must list host names without :// or a port"
 ORIGIN = "such as https://app.example.com"
 
 
@@ -89,6 +94,10 @@ ORIGIN = "such as https://app.example.com"
         ("CORS_ORIGINS", "https://hidden.example/app", f"must be an origin {ORIGIN}, without"),
         ("CORS_ORIGINS", "https://hidden:x@a.example", "must not contain a user name or password"),
         ("CORS_ORIGINS", "https://", "is not a valid web address"),
+        ("ALLOWED_HOSTS", "https://hidden.example", HOSTS),
+        ("ALLOWED_HOSTS", "hidden.example:8000", HOSTS),
+        ("ALLOWED_HOSTS", "a.example, *hidden.example", f"item 2 {HOSTS}"),
+        ("ALLOWED_HOSTS", "*", HOSTS),
         ("TRUSTED_PROXIES", "*", PROXY),
         ("TRUSTED_PROXIES", "10.0.0.1:80", PROXY),
         ("TRUSTED_PROXIES", "::1, hidden", f"item 2 {PROXY}"),

@@ -1,15 +1,17 @@
 """The request's id, the common headers and the line in the log."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Response, Security, WebSocket
+from fastapi import APIRouter, FastAPI, Response, Security, WebSocket
 from fastapi.security import APIKeyHeader
+from fastapi.staticfiles import StaticFiles
 
-from tests.support import AUTH
+from tests.support import AUTH, USERS, client_of
 
 
 @pytest.mark.parametrize("offered", ["abc-123_X.y", "x" * 128])
@@ -31,7 +33,7 @@ async def test_invalid_request_id_of_the_client_is_replaced(
 async def test_request_is_logged_without_its_query(
     client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("DEBUG", "app.http.middleware")
+    caplog.set_level("DEBUG", "app.access")
     await client.get("/nothing?token=secret")
     await client.get("/livez")
     lines = [(line.levelname, vars(line)) for line in caplog.records if line.msg == "request"]
@@ -40,6 +42,45 @@ async def test_request_is_logged_without_its_query(
         ("DEBUG", "/livez", 200),
     ]
     assert "secret" not in str(lines)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("GET", "/livez", "/livez"),
+        ("HEAD", "/livez", "/livez"),
+        ("GET", f"{USERS}/11111111-1111-7111-8111-111111111111", f"{USERS}/{{user_id}}"),
+        ("HEAD", f"{USERS}/nobody", f"{USERS}/{{user_id}}"),
+        ("DELETE", "/livez", "/livez"),
+        ("GET", "/mounted/things/7", "/mounted/things/{number}"),
+        ("GET", "/mounted/files/a.txt", "/mounted/files/{path}"),
+        ("GET", "/nothing", None),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "/shop"])
+async def test_log_line_has_the_template_of_the_route(
+    app: FastAPI,
+    client: httpx2.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    method: str,
+    path: str,
+    route: str | None,
+    prefix: str,
+) -> None:
+    mounted, things = FastAPI(), APIRouter(prefix="/things")
+
+    @things.get("/{number}")
+    async def read_thing(number: int) -> int:
+        return number
+
+    mounted.include_router(things)
+    mounted.mount("/files", StaticFiles(directory=tmp_path))
+    app.mount("/mounted", mounted)
+    caplog.set_level("DEBUG", "app.access")
+    await client_of(app, root_path=prefix).request(method, prefix + path)
+    (line,) = [vars(line) for line in caplog.records if line.msg == "request"]
+    assert (line["method"], line["route"]) == (method, route)
 
 
 async def test_route_may_allow_caching(app: FastAPI, client: httpx2.AsyncClient) -> None:

@@ -100,6 +100,26 @@ async def test_slow_head_is_408(port: int) -> None:
     assert_problem(await send(port, GET[:10], GET[10:20]), 408, "request-timeout")
 
 
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ([b"nonsense\r\n\r\n"], 400),
+        ([GET[:10]], 408),
+        ([b"GET /" + b"a" * (MAX_RAW_URL_BYTES + 1) + b" HTTP/1.1\r\nHost: test\r\n\r\n"], 414),
+        ([GET[:-2] + b"X: " + b"a" * 2 * MAX_RAW_HEAD_BYTES], 431),
+    ],
+)
+async def test_rejection_is_logged_like_a_request(
+    port: int, caplog: pytest.LogCaptureFixture, pieces: list[bytes], status: int
+) -> None:
+    caplog.set_level("INFO", "app.access")
+    answer = await send(port, *pieces)
+    (line,) = [vars(line) for line in caplog.records if line.name == "app.access"]
+    assert (line["msg"], line["status"]) == ("request", status)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert 0 <= line["duration_ms"] < 5000
+
+
 async def test_slow_second_head_is_408(port: int) -> None:
     answer = await send(port, GET, GET[:20])
     first, _, second = answer.partition(b"\r\n\r\n")
