@@ -241,7 +241,8 @@ def test_recipe_works(project: Path, recipe: documents.Section) -> None:
 
 @pytest.mark.nightly
 def test_checks_pass_after_all_recipes(project: Path) -> None:
-    for recipe in RECIPES:
+    # The generator last: it writes into lines that other recipes change.
+    for recipe in sorted(RECIPES, key=lambda recipe: "poe resource" in recipe.text):
         follow(recipe, project)
     check(project)
 

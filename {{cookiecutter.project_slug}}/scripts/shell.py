@@ -64,10 +64,11 @@ async def open_session(stack: AsyncExitStack, database: Database, *, sandbox: bo
 async def open_names(stack: AsyncExitStack, *, sandbox: bool) -> dict[str, Any]:
     settings = get_settings()
     database = await stack.enter_async_context(Database.open(settings))
-    modules = [module.name for module in pkgutil.iter_modules(app.services.__path__)]
+    package = app.services
+    modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
     return {
         **{mapper.class_.__name__: mapper.class_ for mapper in Base.registry.mappers},
-        **{name: importlib.import_module(f"{app.services.__name__}.{name}") for name in modules},
+        **{name: importlib.import_module(f"{package.__name__}.{name}") for name in modules},
         "session": await open_session(stack, database, sandbox=sandbox),
         "reader": database.read_session,
         "settings": settings,
