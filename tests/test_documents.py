@@ -62,6 +62,7 @@ NOT_RUN = {
     "pip install --no-deps --require-hashes -r requirements.txt": "each set-up with pip runs it",
     ".venv/bin/python -m app.db.local_postgres": "runs until Ctrl-C; its own tests start it",
     ".venv/bin/alembic merge heads": "needs two branches",
+    "alembic downgrade": "needs a revision; tests/db/test_migrations.py of the service has one",
     "python -m app.manage": "needs the name of a command",
     "python -m app.manage create-superuser": "needs an address",
     "python -m app.manage backup": "needs a file; tests/db/test_backup.py of the service has one",

@@ -48,6 +48,14 @@ def test_app_main_has_the_application() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("option", "count"), [("--reload", 1), ("--log-config=log.json", 0)])
+def test_logging_is_left_to_a_server_with_its_own_configuration(option: str, count: int) -> None:
+    code = "import logging, sys; sys.argv.append({!r}); import app.main; print(len(logging.root.handlers))"
+    done = run(code.format(option), ENVIRONMENT="development")
+    assert done.stdout == f"{count}\n", done.stderr
+
+
+@pytest.mark.slow
 def test_workers_with_bad_settings_are_not_restarted() -> None:
     done = run("import app.main", ENVIRONMENT="production", SECRET_KEY="short")
     assert done.returncode == 3

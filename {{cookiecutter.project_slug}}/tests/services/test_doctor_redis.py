@@ -3,6 +3,7 @@
 import pytest
 
 from app.core.config import Settings
+from app.utils.rate_limit import RateLimits
 from tests.service import free_port
 from tests.services.findings import find
 
@@ -26,3 +27,7 @@ async def test_unreachable_store_is_found(settings: Settings) -> None:
 async def test_workers_that_count_for_themselves_are_found(settings: Settings) -> None:
     (finding,) = await find(settings, "rate limits", web_concurrency=2)
     assert finding.text == "each of 2 workers counts attempts for itself"
+
+
+async def test_service_without_a_store_has_none_to_ask(settings: Settings) -> None:
+    await RateLimits(settings).ping_store()
