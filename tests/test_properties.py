@@ -109,7 +109,8 @@ def reduced_template(folder: Path) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
     shutil.copytree(LICENSE_TEXTS, template / LICENSE_TEXTS.name)
-    listed = [path for paths in ONLY_WITH.values() for path in paths]
+    listed = {path for paths in ONLY_WITH.values() for path in paths}
+    listed.remove(".github")  # a folder, which another answer has a file in
     for name in [*listed, *INSTEAD_OF.values(), SETUP, RENAMING]:
         (template / TEMPLATE.name / name).parent.mkdir(parents=True, exist_ok=True)
         (template / TEMPLATE.name / name).touch()

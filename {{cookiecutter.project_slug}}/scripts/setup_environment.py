@@ -37,7 +37,8 @@ UV = shutil.which("uv")
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "example.env"
 ENV_FILE = ROOT / ".env"
-REQUIREMENTS = (ROOT / "requirements.txt", *sorted(ROOT.glob("requirements-*.txt")))
+# `poe audit` installs its packages into a folder of their own.
+REQUIREMENTS = sorted({*ROOT.glob("requirements*.txt")} - {ROOT / "requirements-audit.txt"})
 VENV = ROOT / ".venv"
 PROGRAMS = VENV / ("Scripts" if WINDOWS else "bin")
 PYTHON = PROGRAMS / ("python.exe" if WINDOWS else "python")

@@ -12,7 +12,7 @@ from typing import Self
 from scripts.resource.edit import NotFoundInSourceError
 from scripts.resource.fields import UsageError
 
-COPIED = ("app", "alembic", "tests", "scripts", "alembic.ini", "pyproject.toml", "README.md")
+COPIED = ("app", "alembic", "tests", "scripts", "alembic.ini", "pyproject.toml", "README.md", "openapi.json")
 IGNORED = shutil.ignore_patterns("__pycache__", "var", ".*_cache")
 
 
@@ -56,7 +56,7 @@ class Workspace:
                     yield there, old, path.read_bytes()
 
     def clean(self) -> None:
-        """Remove unused imports, sort the others, format, and check the result."""
+        """Remove unused imports, sort the others, format, check, and write the API's document."""
         files = {there.relative_to(self.project): old for there, old, _ in self.changed()}
         names = [str(name) for name in files if name.suffix == ".py"]
         new = [str(name) for name, old in files.items() if name.suffix == ".py" and old is None]
@@ -64,6 +64,8 @@ class Workspace:
         self.run("ruff", "check", "--fix", "--select=F401,I", *names)
         self.run("ruff", "format", *names)
         self.run("ruff", "check", *names)
+        if (self.root / "scripts/openapi.py").exists():
+            self.run("scripts.openapi")
 
     def run(self, module: str, *arguments: str) -> None:
         command = [sys.executable, "-m", module, *arguments]
