@@ -12,7 +12,16 @@ from typing import Self
 from scripts.resource.edit import NotFoundInSourceError
 from scripts.resource.fields import UsageError
 
-COPIED = ("app", "alembic", "tests", "scripts", "alembic.ini", "pyproject.toml", "README.md", "openapi.json")
+COPIED = (
+    "app",
+    "alembic",
+    "tests",
+    "scripts",
+    "alembic.ini",
+    "pyproject.toml",
+    "README.md",
+    "openapi.json",
+)
 IGNORED = shutil.ignore_patterns("__pycache__", "var", ".*_cache")
 
 
