@@ -24,6 +24,7 @@ from app.http.openapi import COMMON_PROBLEMS, install_openapi, operation_id
 from app.http.problems import install_error_handlers
 from app.http.server import report_missing_features, respect_access_log
 from app.http.shutdown import shutdown
+from app.services.connection_service import warn_of_missing_connections
 
 # The order and the descriptions of the groups in the OpenAPI document.
 TAGS = [
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
         async with open_resources(settings) as resources:
             start_telemetry(app, resources)
+            await warn_of_missing_connections(settings, resources.database.engine)
             with shutdown.on_sigterm(shutdown_delay) as has_delay:
                 report_missing_features(settings, has_delay=has_delay)
                 respect_access_log()

@@ -1,4 +1,4 @@
-"""Facts about the database server, for `python -m app.manage doctor`."""
+"""Facts about the database server, for the start and for `python -m app.manage doctor`."""
 
 from typing import Any, NamedTuple
 

@@ -14,6 +14,7 @@ from app.crud.server import Server, find_server
 from app.crud.user_session import find_key_expiries
 from app.db.errors import unavailable_reason
 from app.db.session import Database
+from app.services.connection_service import describe_connections, has_enough_connections
 from app.services.health_service import head_revision
 from app.utils.email import check_smtp
 from app.utils.rate_limit import RateLimits
@@ -116,15 +117,12 @@ def _check_pool(settings: Settings, server: Server) -> Iterator[Finding]:
         return
     if server.max_connections is None:
         return
-    workers, size = settings.web_concurrency, settings.database_pool_size
-    text = (
-        f"WEB_CONCURRENCY={workers} times DATABASE_POOL_SIZE={size} is up to {workers * size} "
-        f"connections; the server allows {server.max_connections} for all hosts together"
-    )
-    if workers * size <= server.max_connections:
+    text = describe_connections(settings, server)
+    if has_enough_connections(settings, server):
         yield Finding("pool", "ok", text)
     else:
-        fix = f"Set DATABASE_POOL_SIZE={max(1, server.max_connections // workers)} or less"
+        size = max(1, server.max_connections // settings.web_concurrency)
+        fix = f"Set DATABASE_POOL_SIZE={size} or less"
         yield Finding("pool", "error", text, fix)
 
 

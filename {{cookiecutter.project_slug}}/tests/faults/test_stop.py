@@ -28,7 +28,7 @@ def answer(service: Service, path: str) -> int:
 
 
 def test_becomes_unready_before_it_stops(migrated_database_url: URL, tmp_path: Path) -> None:
-    with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="1") as service:
+    with running_service(migrated_database_url, tmp_path, SHUTDOWN_DELAY="3") as service:
         assert answer(service, "/readyz") == 200
         service.process.send_signal(signal.SIGTERM)
         with httpx2.Client(base_url=service.address) as client:
