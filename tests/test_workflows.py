@@ -100,7 +100,11 @@ def test_container_for_development_sets_the_service_up(bake: Bake) -> None:
     python, script = settings["postCreateCommand"].split()
     assert python == "python3"
     assert (project / script).is_file()
-    assert f":{PYTHONS[-1]}-" in settings["image"]
+    versions = [
+        re.findall(r"python:([\d.]+)-", text)
+        for text in (settings["image"], (project / "Dockerfile").read_text("utf-8"))
+    ]
+    assert versions[0] == versions[1] != []
 
 
 @pytest.mark.parametrize(
