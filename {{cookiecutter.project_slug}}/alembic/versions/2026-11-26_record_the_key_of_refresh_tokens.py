@@ -17,6 +17,10 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        # While a statement waits for a lock, all later ones on that table wait behind it.
+        op.execute("SET LOCAL lock_timeout = '10s'")
+
     with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
         batch_op.add_column(sa.Column("key_id", sa.String(length=8), nullable=True))
 

@@ -65,16 +65,18 @@ def with_own_routes(configuration: str, address: str) -> str:
     schemas = document["components"]["schemas"]
     start = "include-operation-id = [\n"
     assert start in configuration
-    for operation in operations:
-        name = operation["operationId"]
-        if may_reject_valid_input(operation, schemas):
-            configuration = configuration.replace(start, f'{start}    "{name}",\n')
-        if may_accept_invalid_input(operation):
-            configuration += (
-                f'\n[[operations]]\ninclude-operation-id = "{name}"\n'
-                'checks.negative_data_rejection.expected-statuses = ["2xx", "4xx"]\n'
-            )
-    return configuration
+    rejecting = "".join(
+        f'    "{operation["operationId"]}",\n'
+        for operation in operations
+        if may_reject_valid_input(operation, schemas)
+    )
+    accepting = "".join(
+        f'\n[[operations]]\ninclude-operation-id = "{operation["operationId"]}"\n'
+        'checks.negative_data_rejection.expected-statuses = ["2xx", "4xx"]\n'
+        for operation in operations
+        if may_accept_invalid_input(operation)
+    )
+    return configuration.replace(start, start + rejecting) + accepting
 
 
 def run(url: URL, directory: Path, role: str, *options: str) -> int:
