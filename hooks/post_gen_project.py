@@ -48,6 +48,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
         "compose.postgresql.yaml",
         "docs/database.postgresql.md",
         "requirements-dev.postgresql.txt",
+        "scripts/resource/templates/exemption.jinja",
         "tests/crud/test_lists_postgres.py",
         "tests/db/local_postgres",
         "tests/db/test_migrations_postgres.py",

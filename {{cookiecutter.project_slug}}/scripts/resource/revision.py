@@ -5,6 +5,7 @@ python -m scripts.resource.revision "add discount to orders" orders.discount
 """
 
 import sys
+from pathlib import Path
 
 from alembic.autogenerate.api import render_python_code
 from alembic.config import Config
@@ -27,6 +28,16 @@ from app.db.autogenerate import render_item
 from app.db.base import Base
 
 MAX_NAME = 63  # PostgreSQL's
+
+# With PostgreSQL, the template of a comment that accepts a lock of a table with rows.
+EXEMPTION = Path("scripts/resource/templates/exemption.jinja")
+# What the linter of migrations calls these locks.
+LOCKING = {
+    ops.CreateCheckConstraintOp: ["constraint-missing-not-valid"],
+    ops.CreateForeignKeyOp: ["constraint-missing-not-valid", "adding-foreign-key-constraint"],
+    ops.CreateUniqueConstraintOp: ["disallowed-unique-constraint"],
+    ops.CreateIndexOp: ["require-concurrent-index-creation"],
+}
 
 
 def operations(names: list[str]) -> ops.UpgradeOps:
@@ -63,6 +74,18 @@ def _add_column(table: Table, column: Column[object]) -> ops.ModifyTableOps:
     return ops.ModifyTableOps(table.name, [add, *constraints, *indexes])
 
 
+def exemptions(steps: list[ops.MigrateOperation]) -> list[str]:
+    """Write the comments that accept the locks of columns that are added."""
+    if not EXEMPTION.exists():
+        return []
+    parts = [part for step in steps if isinstance(step, ops.ModifyTableOps) for part in step.ops]
+    if not any(isinstance(part, ops.AddColumnOp) for part in parts):
+        return []  # the tables are new, so nobody waits for them
+    rules = [rule for part in parts for rule in LOCKING.get(type(part), [])]
+    comment = EXEMPTION.read_text("utf-8").strip()
+    return [comment.replace("{{ rule }}", rule) for rule in dict.fromkeys(rules)]
+
+
 def _sorted(indexes: set[Index]) -> list[Index]:
     return sorted(indexes, key=lambda index: str(index.name))
 
@@ -87,6 +110,7 @@ def main() -> None:
             for step in (upgrade, upgrade.reverse())
         )
     ]
+    code[0] = "\n    ".join([*exemptions(upgrade.ops), code[0]])
     try:
         script.generate_revision(
             rev_id(), message, upgrades=code[0], downgrades=code[1], imports=""
