@@ -71,8 +71,9 @@ class Workspace:
         files = {there.relative_to(self.project): old for there, old, _ in self.changed()}
         names = [str(name) for name in files if name.suffix == ".py"]
         new = [str(name) for name, old in files.items() if name.suffix == ".py" and old is None]
+        self.run("ruff", "check", "--fix", "--select=F401", *names)
         self.run("ruff", "format", *new, "--config=format.skip-magic-trailing-comma=true")
-        self.run("ruff", "check", "--fix", "--select=F401,I", *names)
+        self.run("ruff", "check", "--fix", "--select=I", *names)
         self.run("ruff", "format", *names)
         self.run("ruff", "check", *names)
         if not (self.root / "scripts/openapi.py").exists():
