@@ -207,6 +207,8 @@ def test_dry_run_prints_what_the_command_writes(project: Path, tmp_path: Path) -
     # Each run makes up the identifier and the time of its revision. The long changes of openapi.json
     # are only mentioned.
     assert "\nopenapi.json changes too.\n" in dry.output
+    # Unused names are removed before lines are joined.
+    assert re.search(r"^\+from sqlalchemy import ForeignKey, .*String", dry.output, re.MULTILINE)
     assert {name for name in patched if patched[name] != written[name]} == {
         "openapi.json",
         *(name for name in written if name.startswith("alembic/versions/") and name not in before),
