@@ -204,10 +204,16 @@ def test_dry_run_prints_what_the_command_writes(project: Path, tmp_path: Path) -
     git(project, "reset", "--quiet", "--hard")
     make(project, "resource order number:str:40:unique")
     written = sources(project)
-    # Each run makes up the identifier and the time of its revision.
-    assert [name for name in patched if patched[name] != written[name]] == [
-        name for name in written if name.startswith("alembic/versions/") and name not in before
-    ]
+    # Each run makes up the identifier and the time of its revision. The long changes of openapi.json
+    # are only mentioned.
+    assert "\nopenapi.json changes too.\n" in dry.output
+    # Unused names are removed before lines are joined.
+    assert re.search(r"^\+from sqlalchemy import ForeignKey, .*String", dry.output, re.MULTILINE)
+    assert {name for name in patched if patched[name] != written[name]} == {
+        "openapi.json",
+        *(name for name in written if name.startswith("alembic/versions/") and name not in before),
+    }
+    assert "/api/v1/orders" in json.loads(written["openapi.json"])["paths"]
     git(project, "reset", "--quiet", "--hard", "HEAD~1")
 
 
@@ -234,6 +240,8 @@ def test_lines_for_unknown_code_are_printed(project: Path) -> None:
     assert result.status == 0
     assert "Add to app/api/v1/router.py, to the imports and to make_router()" in result.output
     assert "router.include_router(order.router)" in result.output
+    assert "Then run `poe openapi`." in result.output
+    assert "openapi.json" not in result.output
     git(project, "reset", "--quiet", "--hard", "HEAD~1")
 
 

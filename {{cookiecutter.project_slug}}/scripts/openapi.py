@@ -36,6 +36,12 @@ def breaking_changes(old: Schema, new: Schema) -> list[str]:
     return list(dict.fromkeys(_Comparison(old, new).changes()))
 
 
+def _is_public(operation: Schema) -> bool:
+    # An empty requirement is one that every request meets.
+    security = operation.get("security")
+    return not security or {} in security
+
+
 class _Comparison:
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old = old
@@ -58,7 +64,7 @@ class _Comparison:
     def _operation(self, old: Schema, new: Schema) -> Iterator[str]:
         if (was := old["operationId"]) != (now := new["operationId"]):
             yield f"its operationId {was} became {now}"
-        if not old.get("security") and new.get("security"):
+        if _is_public(old) and not _is_public(new):
             yield "needs authentication now"
         yield from self._parameters(old.get("parameters", []), new.get("parameters", []))
         yield from self._request_body(old.get("requestBody"), new.get("requestBody"))

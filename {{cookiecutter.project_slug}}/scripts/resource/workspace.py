@@ -12,6 +12,8 @@ from typing import Self
 from scripts.resource.edit import NotFoundInSourceError
 from scripts.resource.fields import UsageError
 
+# The API's document, which a task writes.
+OPENAPI = "openapi.json"
 COPIED = (
     "app",
     "alembic",
@@ -20,7 +22,7 @@ COPIED = (
     "alembic.ini",
     "pyproject.toml",
     "README.md",
-    "openapi.json",
+    OPENAPI,
 )
 IGNORED = shutil.ignore_patterns("__pycache__", "var", ".*_cache")
 
@@ -69,11 +71,16 @@ class Workspace:
         files = {there.relative_to(self.project): old for there, old, _ in self.changed()}
         names = [str(name) for name in files if name.suffix == ".py"]
         new = [str(name) for name, old in files.items() if name.suffix == ".py" and old is None]
+        self.run("ruff", "check", "--fix", "--select=F401", *names)
         self.run("ruff", "format", *new, "--config=format.skip-magic-trailing-comma=true")
-        self.run("ruff", "check", "--fix", "--select=F401,I", *names)
+        self.run("ruff", "check", "--fix", "--select=I", *names)
         self.run("ruff", "format", *names)
         self.run("ruff", "check", *names)
-        if (self.root / "scripts/openapi.py").exists():
+        if not (self.root / "scripts/openapi.py").exists():
+            return
+        if self.notices:  # the routes may not be there yet
+            self.notices.append("Then run `poe openapi`.")
+        else:
             self.run("scripts.openapi")
 
     def run(self, module: str, *arguments: str) -> None:
@@ -83,9 +90,13 @@ class Workspace:
             raise UsageError(f"nothing was written: {(done.stderr + done.stdout).strip()}")
 
     def diff(self) -> str:
+        """Return the changes, but not those of openapi.json, which are longer than all others."""
         parts: list[str] = []
         for there, old, new in self.changed():
             name = there.relative_to(self.project).as_posix()
+            if name == OPENAPI:
+                parts.append(f"{name} changes too.\n")
+                continue
             before, after = (
                 (text or b"").decode().splitlines(keepends=True) for text in (old, new)
             )

@@ -107,7 +107,10 @@ def find_lists() -> Iterator[List]:
                     yield List(function, params, model.__table__, sort)
 
 
-LISTS = list(find_lists())
+# Names of lists that depend on rows of other tables, such as a feed of followed users. The tests here
+# store no such rows, so these lists need tests of their own.
+DEPENDENT: set[str] = set()
+LISTS = [list_ for list_ in find_lists() if list_.function.__name__ not in DEPENDENT]
 
 # Names of lists that stay short, and are sorted without an index.
 SHORT: set[str] = set()

@@ -7,7 +7,10 @@ import pytest
 from app.db.session import Database
 from tests.crud.lists import LISTS, List
 
-SEE_VALUES = "the list filters rows out: see VALUES in tests/db/rows.py"
+SEE_VALUES = (
+    "the list filters rows out: see VALUES in tests/db/rows.py, or DEPENDENT in tests/crud/lists.py if "
+    "it depends on rows of other tables"
+)
 
 
 def test_lists_are_found() -> None:
