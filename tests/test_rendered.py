@@ -54,6 +54,7 @@ ONLY_WITH: dict[tuple[str, str], list[str]] = {
     ("database", "postgresql"): [
         ".squawk.toml",
         "app/db/local_postgres.py",
+        "scripts/resource/templates/exemption.jinja",
         "tests/crud/test_lists_postgres.py",
         "tests/db/local_postgres/conftest.py",
         "tests/db/local_postgres/servers.py",
