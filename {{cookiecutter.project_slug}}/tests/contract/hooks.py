@@ -11,7 +11,6 @@ from uuid import UUID
 
 import httpx2
 import schemathesis
-from hypothesis import strategies as st
 from schemathesis import AuthContext
 from sqlalchemy import make_url
 from uuid_utils.compat import uuid7
@@ -21,17 +20,8 @@ from app.core.security import encode_access_token
 from app.db.engine import make_engine
 from app.db.session import Database
 from app.models.user_session import UserSession
+from tests.contract import filters as filters  # noqa: PLC0414 -- adds its hooks to these
 from tests.support import make_user
-
-# Schemathesis's own addresses end in `.test`, a reserved domain that the service rejects.
-schemathesis.openapi.format("email", st.from_regex(r"[a-z0-9]{1,20}@example\.com", fullmatch=True))
-
-
-@schemathesis.hook
-def filter_case(_context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
-    """Leave out addresses of the same domain that are generated for tests of lengths."""
-    email = case.body.get("email") if isinstance(case.body, dict) else None
-    return not str(email).endswith(".test")
 
 
 async def make_user_session(*, superuser: bool) -> tuple[UUID, UUID]:
