@@ -11,7 +11,6 @@ from uuid import UUID
 
 import httpx2
 import schemathesis
-from hypothesis import strategies as st
 from schemathesis import AuthContext
 from sqlalchemy import make_url
 from uuid_utils.compat import uuid7
@@ -21,23 +20,8 @@ from app.core.security import encode_access_token
 from app.db.engine import make_engine
 from app.db.session import Database
 from app.models.user_session import UserSession
+from tests.contract import filters as filters  # noqa: PLC0414 -- adds its hooks to these
 from tests.support import make_user
-
-# Schemathesis's own addresses end in `.test`, a reserved domain that the service rejects.
-schemathesis.openapi.format("email", st.from_regex(r"[a-z0-9]{1,20}@example\.com", fullmatch=True))
-
-
-@schemathesis.hook
-def filter_case(_context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
-    """Leave out requests that are neither right nor wrong.
-
-    Addresses of the same domain are generated for tests of lengths. A parameter that is given
-    several times isn't of a wrong type: the last one counts.
-    """
-    email = case.body.get("email") if isinstance(case.body, dict) else None
-    is_negative = case.meta is not None and case.meta.generation.mode.is_negative
-    has_list = any(isinstance(value, list) for value in (case.query or {}).values())
-    return not str(email).endswith(".test") and not (is_negative and has_list)
 
 
 async def make_user_session(*, superuser: bool) -> tuple[UUID, UUID]:

@@ -93,7 +93,7 @@ def run(url: URL, directory: Path, role: str, *options: str) -> int:
             url,
             CONTRACT_ADDRESS=service.address,
             CONTRACT_ROLE=role,
-            SCHEMATHESIS_HOOKS="" if role == "nobody" else "tests.contract.hooks",
+            SCHEMATHESIS_HOOKS=f"tests.contract.{'filters' if role == 'nobody' else 'hooks'}",
             PYTHONPATH=str(ROOT),
         )
         result = subprocess.run(
