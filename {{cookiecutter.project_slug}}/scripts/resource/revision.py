@@ -31,7 +31,7 @@ MAX_NAME = 63  # PostgreSQL's
 
 # With PostgreSQL, the template of a comment that accepts a lock of a table with rows.
 EXEMPTION = Path("scripts/resource/templates/exemption.jinja")
-# What the linter of migrations calls these locks.
+# The rules of the linter of migrations about these locks.
 LOCKING = {
     ops.CreateCheckConstraintOp: ["constraint-missing-not-valid"],
     ops.CreateForeignKeyOp: ["constraint-missing-not-valid", "adding-foreign-key-constraint"],

@@ -54,7 +54,7 @@ async def test_start_does_not_need_the_database(
     assert not caplog.messages
 
 
-async def test_bug_is_no_missing_database(
+async def test_bug_is_raised(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def find(_: object) -> Server:
