@@ -96,7 +96,7 @@ def main() -> int:
         answers = [*[""] * QUESTIONS_BEFORE_LAYERS, "3", "", "", "", "n", "n"]
         output = record([str(PYTHON), "-m", *command], folder, answers)
         question = output[output.index("How should the folders of the layers") :]
-        question = question.partition("Set up the service now")[0].rpartition("\n")[0]
+        question = question.partition("How will you run it in production")[0].rpartition("\n")[0]
         listing = record(["ls", "-C", "my_service/app"], folder, [])
         text = f"{question}\n...\n{PROMPT}ls my_service/app\n{listing}{PROMPT}".replace(
             "\r\n", "\n"
