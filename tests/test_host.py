@@ -221,7 +221,7 @@ def site(host: Host, folder: Path) -> Iterator[str]:
 
 
 class Client(threading.Thread):
-    """Sends requests that no proxy may repeat until it is told to stop, and notes the statuses."""
+    """Sends requests that a proxy may not repeat, and records their statuses, until it is stopped."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
