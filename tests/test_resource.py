@@ -153,11 +153,14 @@ def test_wrong_input_is_rejected_before_anything_is_written(project: Path) -> No
 
 
 def test_uncommitted_changes_are_rejected(project: Path) -> None:
-    (project / "notes.txt").write_text("new")
+    for number in range(12):
+        (project / f"notes{number:02}.txt").write_text("new")
     (result,) = run(project, "resource order a:int")
     assert result.status == 1
     assert "commit your changes first" in result.output
-    assert "notes.txt" in result.output
+    assert "notes09.txt" in result.output
+    assert "notes10.txt" not in result.output
+    assert "and 2 more" in result.output
 
 
 def examples() -> list[str]:

@@ -62,7 +62,10 @@ async def seed() -> None:
             raise SystemExit(
                 "poe seed: there is no first superuser; run `python -m app.db.init_db`"
             )
-        for name, factory in find_factories().items():
+        factories = find_factories()
+        if not factories:
+            print("There are no factories in tests/factories; `poe resource` writes them.")
+        for name, factory in factories.items():
             print(f"{name}: {await add_rows(session, factory, user.id)} rows added")
 
 

@@ -24,6 +24,7 @@ COPIED = (
     "README.md",
     OPENAPI,
 )
+MAX_SHOWN_CHANGES = 10
 IGNORED = shutil.ignore_patterns("__pycache__", "var", ".*_cache")
 
 
@@ -133,8 +134,10 @@ def check_clean_checkout(project: Path) -> None:
         )
     except FileNotFoundError:  # no git, so there is no repository
         return
-    if status.returncode == 0 and status.stdout:
+    if status.returncode == 0 and (changes := status.stdout.splitlines()):
+        shown, others = changes[:MAX_SHOWN_CHANGES], len(changes) - MAX_SHOWN_CHANGES
+        shown += [f"and {others} more"] if others > 0 else []
         raise UsageError(
             "commit your changes first, so that you can review or undo what this command writes:\n"
-            + status.stdout.rstrip()
+            + "\n".join(shown)
         )
