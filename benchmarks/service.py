@@ -376,7 +376,9 @@ def table(results: Sequence[Result]) -> str:
         if each.subject == "textbook"
     }
     for each in results:
-        ratio = each.requests_per_second / textbook[each.route, each.connections, each.workers]
+        # None at all within a measurement, for example of hundreds of logins at once.
+        of_textbook = textbook[each.route, each.connections, each.workers] or float("nan")
+        ratio = each.requests_per_second / of_textbook
         lines.append(
             f"{each.route:14}{each.workers:8}{each.connections:7}  {each.subject:10}"
             f"{each.requests_per_second:8,.0f}{ratio:7.2f}{each.p50_ms:9.1f}{each.p99_ms:9.1f}"
@@ -436,10 +438,10 @@ def run(options: argparse.Namespace) -> int:
                         folder=folder,
                     )
                     print(f"{route}, {connections} connections, {workers} worker(s)", flush=True)
+                    if options.json:  # each time, so that an interruption loses nothing
+                        content: list[dict[str, Any]] = [asdict(each) for each in results]
+                        options.json.write_text(json.dumps(content, indent=1) + "\n")
     print(table(results))
-    if options.json:
-        content: list[dict[str, Any]] = [asdict(each) for each in results]
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
     if options.chart:
         options.chart.write_text(chart.draw(results), encoding="utf-8")
     return 0
