@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import ColumnElement, Row, case, insert, select
+from sqlalchemy import ColumnElement, Row, bindparam, case, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
@@ -91,10 +91,12 @@ class Reader(ReadSession):
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        self.statements: list[object] = []
 
     async def all(
         self, statement: TypedReturnsRows[*Columns], params: Mapping[str, Any] | None = None
     ) -> Sequence[Row[*Columns]]:
+        self.statements.append(statement)
         connection = await self._session.connection()
         return (await connection.execute(statement, params)).all()
 
@@ -192,6 +194,35 @@ async def test_columns_of_several_models_can_be_listed(things: Database) -> None
         )
     assert [(item.text, item.name) for item in page.items] == [("a", "Ada"), ("é", "Ada")]
     assert page.next_cursor is not None
+
+
+COLOURED = select(Thing.id).where(Thing.colour == bindparam("colour"))
+
+
+async def test_statement_of_a_constant_is_built_once_for_each_order(things: Database) -> None:
+    async with things.session() as session:
+        await store(session, ROWS)
+        reader = Reader(session)
+        for sort in ("time", "-time"):
+            for colour in Colour:
+                found: list[UUID] = []
+                cursor = None
+                while not found or cursor is not None:
+                    page = await fetch_page(
+                        reader,
+                        ThingRead,
+                        COLOURED,
+                        ThingParams(sort=sort, limit=1, cursor=cursor),
+                        values={"colour": colour},
+                        sort_columns=SORT_COLUMNS,
+                        id_column=Thing.id,
+                    )
+                    cursor = page.next_cursor
+                    found += [thing.id for thing in page.items]
+                assert {*found} == {row["id"] for row in ROWS if row["colour"] is colour}
+    assert len(reader.statements) == 2 * len(ROWS)
+    # For each order, one for the first page and one for the others.
+    assert len({*reader.statements}) == 4
 
 
 class NumberRead(ResponseSchema):
