@@ -29,8 +29,8 @@ class Mailbox:
     port: int = 0
     contents: list[bytes] = field(default_factory=list)
 
-    @property
     def messages(self) -> list[EmailMessage]:
+        # Not a property: aiosmtpd reads each of those for every connection.
         return [parse(content) for content in self.contents]
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 -- the name that aiosmtpd calls
@@ -42,7 +42,7 @@ class Mailbox:
         """Wait until *count* mails (to one address) have come in since the start of the test."""
         async with asyncio.timeout(10):
             while True:
-                found = [mail for mail in self.messages if to is None or mail["To"] == to]
+                found = [mail for mail in self.messages() if to is None or mail["To"] == to]
                 if len(found) >= count:
                     return found
                 await asyncio.sleep(0.01)

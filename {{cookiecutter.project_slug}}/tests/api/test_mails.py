@@ -59,7 +59,7 @@ async def test_account_with_no_use_for_a_mail_gets_none(
     response = await ada.post(f"{AUTH}/{path}/request", json={"email": ada.email})
     assert response.status_code == 202
     await resources.mailer.close()
-    assert len(mailbox.messages) == 1  # the one after the sign-up
+    assert len(mailbox.messages()) == 1  # the one after the sign-up
 
 
 @pytest.mark.parametrize("path", ["verify-email", "password-reset"])
@@ -106,7 +106,7 @@ async def test_superuser_created_by_a_command_gets_no_mail(
     }
     assert await create_first_superuser(TestSettings(**values))
     await resources.mailer.close()
-    assert mailbox.messages == []
+    assert mailbox.messages() == []
 
 
 async def test_mail_that_cannot_be_written_is_logged_without_personal_data(
@@ -152,7 +152,7 @@ async def test_failed_commit_sends_no_mail(
     event.listen(resources.database.engine.sync_engine, "commit", fail)
     assert_problem(await client.post(USERS, json=SIGN_UP), 503, "unavailable")
     await resources.mailer.close()
-    assert mailbox.messages == []
+    assert mailbox.messages() == []
 
 
 @pytest.mark.parametrize("settings_values", [{"email_enabled": False}])
@@ -163,7 +163,7 @@ async def test_service_without_mail_sends_none(
     assert response.status_code == 200
     assert response.json()["is_verified"] is False
     await resources.mailer.close()
-    assert mailbox.messages == []
+    assert mailbox.messages() == []
 
 
 class RecordsOfRequests(logging.Handler):

@@ -36,7 +36,7 @@ async def test_mails_of_an_outbox_are_sent_in_order(
     outbox.add("reset-password", "verified@example.com")
     await account_mailer.send(outbox)
     await resources.mailer.close()
-    assert sorted(mail["To"] for mail in mailbox.messages) == [
+    assert sorted(mail["To"] for mail in mailbox.messages()) == [
         "ada@example.com",
         "verified@example.com",
     ]
@@ -52,7 +52,7 @@ async def test_account_that_must_not_get_a_mail_gets_none(
         outbox.add("reset-password", f"{name}@example.com")
     await account_mailer.send(outbox)
     await resources.mailer.close()
-    assert mailbox.messages == []
+    assert mailbox.messages() == []
 
 
 @pytest.mark.usefixtures("account_mailer")
@@ -75,4 +75,4 @@ async def test_exhausted_pool_is_logged_and_later_mails_are_sent(
     await starved.send(outbox)
     await small.engine.dispose()
     await resources.mailer.close()
-    assert len(mailbox.messages) == 1
+    assert len(mailbox.messages()) == 1

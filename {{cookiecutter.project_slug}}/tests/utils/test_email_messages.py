@@ -20,7 +20,7 @@ def mail_in(directory: Path) -> EmailMessage:
 
 async def test_mail_has_both_bodies_and_all_headers(settings: Settings, mailbox: Mailbox) -> None:
     await deliver(Mailer(settings))
-    (message,) = mailbox.messages
+    (message,) = mailbox.messages()
     assert message["From"] == settings.email_from
     assert message["To"] == "ada@example.com"
     assert message["Subject"] == "Bestätigung"
@@ -39,7 +39,7 @@ async def test_mail_has_both_bodies_and_all_headers(settings: Settings, mailbox:
 async def test_international_domain_is_sent_in_ascii(settings: Settings, mailbox: Mailbox) -> None:
     mail = Mail("ada@exämple.com", MAIL.subject, MAIL.template, MAIL.context)
     await deliver(Mailer(settings), mail)
-    (message,) = mailbox.messages
+    (message,) = mailbox.messages()
     assert message["To"] == "ada@xn--exmple-cua.com"
 
 
@@ -49,10 +49,10 @@ async def test_sender_with_international_domain_is_sent_in_ascii(
     sender = changed(settings, email_from="noreply@bücher.example")
     await deliver(Mailer(sender))
     await deliver(Mailer(changed(sender, smtp_host=None), directory=tmp_path))
-    for message in (*mailbox.messages, mail_in(tmp_path)):
+    for message in (*mailbox.messages(), mail_in(tmp_path)):
         assert message["From"] == "noreply@xn--bcher-kva.example"
         assert message["Message-ID"].endswith("@xn--bcher-kva.example>")
-    assert len(mailbox.messages) == 1
+    assert len(mailbox.messages()) == 1
 
 
 async def test_encoded_word_in_an_address_is_not_decoded(

@@ -34,7 +34,7 @@ async def test_transient_failure_is_retried_after_growing_pauses(
     box = SlowStarter()
     async with running_server(lambda: SMTP(box, hostname="localhost")) as port:
         await deliver(Mailer(changed(settings, smtp_port=port), retry_delays=(0.01, 0.03)))
-    assert len(box.messages) == 1
+    assert len(box.messages()) == 1
     first, second, third = box.attempts
     assert second - first >= 0.01
     assert third - second >= 0.03
@@ -150,7 +150,7 @@ async def test_few_connections_are_open_at_a_time(settings: Settings, mailbox: M
         for _ in range(12):
             mailer.send(MAIL)
         await mailer.close()
-    assert len(mailbox.messages) == 12
+    assert len(mailbox.messages()) == 12
     assert most <= 4  # the server may see an end after the next beginning
 
 

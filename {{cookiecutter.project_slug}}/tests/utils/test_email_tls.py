@@ -57,7 +57,7 @@ async def test_mail_is_sent_after_starttls_and_sign_in(
         values = {"smtp_tls": "starttls", "smtp_username": "service"}
         secure = changed(settings, smtp_port=port, **values, smtp_password="its password")
         await deliver(Mailer(secure, retry_delays=()))
-    assert len(mailbox.messages) == 1
+    assert len(mailbox.messages()) == 1
 
 
 async def test_mail_is_sent_on_a_tls_connection(
@@ -66,7 +66,7 @@ async def test_mail_is_sent_on_a_tls_connection(
     async with running_server(lambda: SMTP(mailbox, hostname="localhost"), tls) as port:
         secure = changed(settings, smtp_port=port, smtp_tls="tls")
         await deliver(Mailer(secure, retry_delays=()))
-    assert len(mailbox.messages) == 1
+    assert len(mailbox.messages()) == 1
 
 
 @pytest.mark.parametrize("smtp_tls", ["starttls", "tls"])
@@ -83,7 +83,7 @@ async def test_server_with_untrusted_certificate_gets_no_mail(
     async with running_server(server, tls if smtp_tls == "tls" else None) as port:
         secure = changed(settings, smtp_port=port, smtp_tls=smtp_tls)
         await deliver(Mailer(secure, retry_delays=()))
-    assert mailbox.messages == []
+    assert mailbox.messages() == []
     assert levels(caplog) == [logging.ERROR]
 
 
@@ -92,5 +92,5 @@ async def test_server_without_tls_gets_no_mail(
     settings: Settings, mailbox: Mailbox, smtp_tls: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await deliver(Mailer(changed(settings, smtp_tls=smtp_tls), retry_delays=()))
-    assert mailbox.messages == []
+    assert mailbox.messages() == []
     assert levels(caplog) == [logging.ERROR]
