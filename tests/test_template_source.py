@@ -127,3 +127,14 @@ def test_line_endings_do_not_depend_on_the_platform() -> None:
             assert found[name, "text"] == "unset", name
         else:
             assert (found[name, "text"], found[name, "eol"]) == ("auto", "lf"), name
+
+
+def test_tables_of_tests_have_names_that_no_service_uses() -> None:
+    """Tests create and drop them in the database that has the owner's tables too."""
+    names = []
+    for path in (TEMPLATE / "tests").rglob("*.py"):
+        text = path.read_text("utf-8")
+        names += re.findall(r'__tablename__(?:"|) ?[=:] "(\w+)"', text)
+        names += re.findall(r'\bTable\(\s*"(\w+)"', text)
+    assert len(names) > 7
+    assert [name for name in names if not name.startswith("test_")] == []

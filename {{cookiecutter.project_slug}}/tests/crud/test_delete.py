@@ -15,7 +15,9 @@ from tests.support import make_user
 @pytest.fixture
 async def pets(database: Database) -> AsyncIterator[Table]:
     """A table whose rows refer to users. Migrations don't know it."""
-    pets = Table("pets", MetaData(), Column("user_id", ForeignKey(User.id, ondelete="NO ACTION")))
+    pets = Table(
+        "test_pets", MetaData(), Column("user_id", ForeignKey(User.id, ondelete="NO ACTION"))
+    )
     async with database.engine.begin() as connection:
         await connection.run_sync(pets.create)
     yield pets

@@ -42,7 +42,7 @@ IGNORES_CASE = String(20).with_variant(String(20, collation="NOCASE"), "sqlite")
 class Owner(ThingBase):
     """Not every thing has one, so an outer join gives NULL for its name."""
 
-    __tablename__ = "owners"
+    __tablename__ = "test_owners"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(20))
@@ -51,10 +51,10 @@ class Owner(ThingBase):
 class Thing(ThingBase):
     """Has a column of each type, with and without NULLs."""
 
-    __tablename__ = "things"
+    __tablename__ = "test_things"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    owner_id: Mapped[int | None] = mapped_column(ForeignKey("owners.id"))
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("test_owners.id"))
     text: Mapped[str] = mapped_column(String(20))
     text_or_null: Mapped[str | None] = mapped_column(String(20))
     collated_or_null: Mapped[str | None] = mapped_column(IGNORES_CASE)
@@ -78,7 +78,7 @@ class Thing(ThingBase):
 class Number(ThingBase):
     """Has an integer key."""
 
-    __tablename__ = "numbers"
+    __tablename__ = "test_numbers"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str] = mapped_column(String(20))

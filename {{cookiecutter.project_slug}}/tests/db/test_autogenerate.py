@@ -54,9 +54,9 @@ def make_parcels(metadata: MetaData, **columns: Any) -> Table:
 
     Models.metadata = metadata
     Models.registry.update_type_annotation_map(Base.type_annotation_map)
-    members = {"__tablename__": "parcels", "__annotations__": {"id": Mapped[int]} | columns}
+    members = {"__tablename__": "test_parcels", "__annotations__": {"id": Mapped[int]} | columns}
     type("Parcel", (Models,), members | {"id": mapped_column(primary_key=True)})
-    return metadata.tables["parcels"]
+    return metadata.tables["test_parcels"]
 
 
 async def test_enum_is_stored_as_its_value(database: Database, metadata: MetaData) -> None:
@@ -70,15 +70,17 @@ async def test_enum_is_stored_as_its_value(database: Database, metadata: MetaDat
         assert await connection.scalar(select(parcels.c.status.cast(String))) == "it's paid"
         with pytest.raises(StatementError, match="not among the defined enum values"):
             await connection.execute(insert(parcels), {"id": 2, "status": "lost"})
-        unchecked = Table("parcels", MetaData(), Column("id", Integer), Column("status", String))
-        with pytest.raises(IntegrityError, match="ck_parcels_status"):
+        unchecked = Table(
+            "test_parcels", MetaData(), Column("id", Integer), Column("status", String)
+        )
+        with pytest.raises(IntegrityError, match="ck_test_parcels_status"):
             await connection.execute(insert(unchecked), {"id": 2, "status": "lost"})
         await connection.rollback()
 
 
 def test_native_enum_is_rejected(metadata: MetaData) -> None:
-    with pytest.raises(TypeError, match=r"parcels.status: leave out the column type Enum"):
-        Table("parcels", metadata, Column("status", Enum(Status)))
+    with pytest.raises(TypeError, match=r"test_parcels.status: leave out the column type Enum"):
+        Table("test_parcels", metadata, Column("status", Enum(Status)))
 
 
 def test_enum_of_numbers_is_rejected(metadata: MetaData) -> None:
@@ -95,7 +97,7 @@ def code_of_changes(connection: Connection, metadata: MetaData) -> tuple[str, st
         connection,
         opts={
             "target_metadata": metadata,
-            "include_name": lambda name, kind, _: kind != "table" or name == "parcels",
+            "include_name": lambda name, kind, _: kind != "table" or name == "test_parcels",
         },
     )
     script = produce_migrations(context, metadata)
@@ -125,12 +127,14 @@ async def test_changed_constraints_are_found(database: Database, metadata: MetaD
         up, down = await connection.run_sync(code_of_changes, metadata)
         await connection.rollback()
     assert "sa.Column('sent_at', sa.DateTime(timezone=True), nullable=False)" in up
-    assert "create_check_constraint(op.f('ck_parcels_positive'), 'parcels', 'id > 0')" in up
-    assert "drop_constraint(op.f('ck_parcels_status'), 'parcels', type_='check')" in up
-    assert "drop_constraint(op.f('ck_parcels_size'), 'parcels', type_='check')" in up
-    assert """(op.f('ck_parcels_size'), 'parcels', "size IN ('s', 'm', 'l')")""" in up
+    assert (
+        "create_check_constraint(op.f('ck_test_parcels_positive'), 'test_parcels', 'id > 0')" in up
+    )
+    assert "drop_constraint(op.f('ck_test_parcels_status'), 'test_parcels', type_='check')" in up
+    assert "drop_constraint(op.f('ck_test_parcels_size'), 'test_parcels', type_='check')" in up
+    assert """(op.f('ck_test_parcels_size'), 'test_parcels', "size IN ('s', 'm', 'l')")""" in up
     # Both databases can run this, although PostgreSQL describes the constraint in its own way.
-    assert """(op.f('ck_parcels_size'), 'parcels', "size IN ('s', 'm')")""" in down
+    assert """(op.f('ck_test_parcels_size'), 'test_parcels', "size IN ('s', 'm')")""" in down
 
 
 @pytest.mark.parametrize("autogenerate", [True, False])

@@ -29,7 +29,7 @@ from tests.db.rows import delete_rows, make_row, store_rows
 
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 gadgets = Table(
-    "gadgets",
+    "test_gadgets",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("number", Integer),
@@ -39,25 +39,25 @@ gadgets = Table(
     Column("price", Numeric(10, 2), nullable=False),
     Column("data", JSON, nullable=False),
     Column("address", INET().with_variant(Text, "sqlite")),
-    Column("parent_id", ForeignKey("gadgets.id")),
-    Column("favourite_id", ForeignKey("people.id", use_alter=True)),
+    Column("parent_id", ForeignKey("test_gadgets.id")),
+    Column("favourite_id", ForeignKey("test_people.id", use_alter=True)),
     CheckConstraint("size IN ('small''s', 'large')", name="size"),
     CheckConstraint("price > 100", name="price"),
     Index(None, "number", unique=True),
 )
 people = Table(
-    "people",
+    "test_people",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("gadget_id", ForeignKey("gadgets.id"), nullable=False),
-    Column("other_gadget_id", ForeignKey("gadgets.id"), nullable=False),
+    Column("gadget_id", ForeignKey("test_gadgets.id"), nullable=False),
+    Column("other_gadget_id", ForeignKey("test_gadgets.id"), nullable=False),
     CheckConstraint("gadget_id <> other_gadget_id", name="different_gadgets"),
 )
 
 
 @pytest.fixture(autouse=True)
 def value_for_the_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(rows.VALUES, "gadgets.price", 101)
+    monkeypatch.setitem(rows.VALUES, "test_gadgets.price", 101)
 
 
 def test_rows_differ_only_where_they_must() -> None:
