@@ -81,8 +81,9 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# A number that an integer column takes.
-Int32 = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=-(2**31), le=2**31 - 1)]
+# A number that an integer column takes. Its limits come before the validator: they would not be in the
+# OpenAPI document otherwise.
+Int32 = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1), BeforeValidator(_whole)]
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def rows(connection: Connection) -> dict[str, list[Any]]:
     metadata.reflect(connection)
     return {
         table.name: sorted(map(tuple, connection.execute(select(table))), key=repr)
-        for table in metadata.sorted_tables
+        for table in metadata.tables.values()
     }
 
 

@@ -1,13 +1,15 @@
 """The OpenAPI document."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from app.core.exceptions import EmailTakenError, LastSuperuserError
 from app.http.openapi import install_openapi, operation_id, problems
+from app.schemas.types import Int32
 
 
 @pytest.mark.parametrize("settings_values", [{"docs_enabled": False}])
@@ -44,6 +46,32 @@ async def test_errors_of_a_route_are_described_by_their_titles(
         ("list_users", "401", "Not authenticated"),
     ):
         assert operations[name]["responses"][status]["description"] == description
+
+
+# Pydantic's names of limits. Those of JSON Schema are `minimum`, `maxLength` and so on.
+LIMITS = {"ge", "gt", "le", "lt", "max_length", "min_length", "multiple_of"}
+
+
+def misnamed_limits(schema: Any) -> set[str]:
+    """Return the limits in a schema, and in those within it, that clients don't understand."""
+    if isinstance(schema, list):
+        return {name for item in schema for name in misnamed_limits(item)}
+    if not isinstance(schema, dict):
+        return set()
+    found = {name for value in schema.values() for name in misnamed_limits(value)}
+    return found | ({*schema} & LIMITS if isinstance(schema.get("type"), str) else set())
+
+
+async def test_limits_have_the_names_of_json_schema(app: FastAPI) -> None:
+    """In `Annotated`, a `Field` with limits comes before a `BeforeValidator`."""
+    assert misnamed_limits(app.openapi()) == set()
+    schema = TypeAdapter(Annotated[int, BeforeValidator(int), Field(ge=1)]).json_schema()
+    assert misnamed_limits({"anyOf": [schema]}) == {"ge"}
+    assert TypeAdapter(Int32).json_schema() == {
+        "type": "integer",
+        "minimum": -(2**31),
+        "maximum": 2**31 - 1,
+    }
 
 
 def is_paged(operation: dict[str, Any]) -> bool:
