@@ -135,7 +135,11 @@ if os.environ.get("TOY_{name}") == "hang":
 
 PACKAGES = {
     "toybox": {"toybox.py": TOYBOX},
-    "alembic": {"alembic/__init__.py": "", "alembic/__main__.py": ALEMBIC},
+    "alembic": {
+        "alembic/__init__.py": "",
+        "alembic/__main__.py": ALEMBIC,
+        "alembic/config.py": "",
+    },
     "uvicorn": {"uvicorn/__init__.py": ""},
 }
 DEPENDENCIES = {"uvicorn": "Requires-Dist: alembic[extra] >=1.0\n"}
@@ -218,8 +222,12 @@ FILES = {
     ),
     "app/__init__.py": "",
     "app/__main__.py": SERVER,
+    "app/core/__init__.py": "",
+    "app/core/config.py": "def get_settings(): ...\n",
     "app/db/__init__.py": "",
     "app/db/init_db.py": INIT_DB,
+    "app/db/session.py": "from contextlib import nullcontext as database_url\n",
+    "app/main.py": "",
     "requirements.txt": requirements("alembic", "uvicorn"),
     "requirements-dev.txt": requirements("toybox"),
 }

@@ -77,14 +77,23 @@ INSTALLER_VARIABLES = re.compile(
 )
 
 
-# Does the rest in one Python: each start would import SQLAlchemy and the service again.
+# Does the rest in one Python: each start would import SQLAlchemy and the service again. PostgreSQL, if
+# it is the database of this checkout, starts once too.
 PREPARE = """
 import runpy, sys
-for command in ("alembic upgrade head", "app.db.init_db", "app"):
-    print("$ python -m", command, flush=True)
-    module, *sys.argv[1:] = command.split()
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+print("$ open the database", flush=True)
+import alembic.config
+from app.core.config import get_settings
+from app.db.session import database_url
+with database_url(get_settings()):
+    for command in ("alembic upgrade head", "app.db.init_db", "app"):
+        print("$ python -m", command, flush=True)
+        module, *sys.argv[1:] = command.split()
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
+# Most of the time goes to compiling each module at its first import. Another process does that too, on
+# another core. It imports FastAPI first, and the one above Alembic and SQLAlchemy, so they share it.
+COMPILE = "import app.main"
 
 
 class SetupError(Exception):
@@ -190,7 +199,9 @@ def prepare() -> bool:
     # SHUTDOWN_DELAY is for load balancers, and there is none.
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "SHUTDOWN_DELAY": "0"}
     deadline = time.monotonic() + SECONDS_TO_START
-    with started(PYTHON, "-c", PREPARE, **settings) as (process, output):
+    compiling = started(PYTHON, "-c", COMPILE)
+    preparing = started(PYTHON, "-c", PREPARE, **settings)
+    with compiling, preparing as (process, output):
         while (answer := get(f"http://127.0.0.1:{port}/readyz")) != "200":
             if process.poll() is not None:
                 commands = re.findall(r"(?m)^\$ (.+)", read(output))
