@@ -234,15 +234,12 @@ def test_failure_leaves_nothing_half_written(project: Path) -> None:
 
 def test_lines_for_unknown_code_are_printed(project: Path) -> None:
     router = project / "app/api/v1/router.py"
-    router.write_text(
-        router.read_text("utf-8").replace("return router", "return (router)\n    pass")
-    )
-    router.write_text(router.read_text("utf-8").replace("make_router", "collect_routes"))
+    router.write_text(router.read_text("utf-8").replace("include_routers", "add_routes"))
     commit(project, "Change the router")
     (result,) = run(project, "resource order number:str:40")
     assert result.status == 0
-    assert "Add to app/api/v1/router.py, to the imports and to make_router()" in result.output
-    assert "router.include_router(order.router)" in result.output
+    assert "Add to app/api/v1/router.py, to the imports and to include_routers()" in result.output
+    assert "app.include_router(order.router, prefix=PREFIX)" in result.output
     assert "Then run `poe openapi`." in result.output
     assert "openapi.json" not in result.output
     git(project, "reset", "--quiet", "--hard", "HEAD~1")

@@ -7,7 +7,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from app.api.health import router as health_router
-from app.api.v1.router import make_router
+from app.api.v1.router import include_routers
 from app.core.config import (
     PROJECT_AUTHOR,
     PROJECT_DESCRIPTION,
@@ -79,5 +79,5 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.serves_docs:
         install_docs(app)
     app.include_router(health_router)
-    app.include_router(make_router(settings))
+    include_routers(app, settings)
     return app

@@ -59,9 +59,13 @@ def add_before_class(source: str, name: str, code: str) -> str:
     return insert_line(source, _class(source, name).lineno - 1, f"{code}\n\n")
 
 
-def add_to_function(source: str, name: str, line: str, *, before: str) -> str:
-    """Add code to a function, before the first statement that begins with *before*."""
-    for statement in _function(source, name).body:
+def add_to_function(source: str, name: str, line: str, *, before: str | None = None) -> str:
+    """Add code to a function: at its end, or before the first statement that begins with *before*."""
+    body = _function(source, name).body
+    if before is None:
+        indented = textwrap.indent(line, " " * body[-1].col_offset)
+        return insert_line(source, body[-1].end_lineno or 0, indented)
+    for statement in body:
         if ast.unparse(statement).startswith(before):
             indented = textwrap.indent(line, " " * statement.col_offset)
             return insert_line(source, statement.lineno - 1, indented)

@@ -163,13 +163,13 @@ def add_dependencies(workspace: Workspace, project: Project, r: Resource) -> Non
 def add_routes(workspace: Workspace, project: Project, r: Resource) -> None:
     routes = project.layers["routes"]
     statement = f"from app.{routes}.v1 import {r.name}"
-    line = f"router.include_router({r.name}.router)"
+    line = f"app.include_router({r.name}.router, prefix=PREFIX)"
     workspace.edit(
         project.path("routes", "v1/router"),
-        "to the imports and to make_router(), before it returns",
+        "to the imports and to include_routers()",
         f"{statement}\n{line}",
         lambda text: edit.add_import(
-            edit.add_to_function(text, "make_router", line, before="return router"), statement
+            edit.add_to_function(text, "include_routers", line), statement
         ),
     )
     public = [f"list_{r.plural}", f"read_{r.name}"] if r.public else []
