@@ -35,7 +35,7 @@ EXEMPTION = Path("scripts/resource/templates/exemption.jinja")
 LOCKING = {
     ops.CreateCheckConstraintOp: ["constraint-missing-not-valid"],
     ops.CreateForeignKeyOp: ["constraint-missing-not-valid", "adding-foreign-key-constraint"],
-    ops.CreateUniqueConstraintOp: ["disallowed-unique-constraint"],
+    ops.CreateUniqueConstraintOp: ["constraint-missing-not-valid", "disallowed-unique-constraint"],
     ops.CreateIndexOp: ["require-concurrent-index-creation"],
 }
 
