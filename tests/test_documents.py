@@ -271,14 +271,13 @@ def test_part_can_be_removed_with_postgresql(
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("part", PARTS, ids=[part.title for part in PARTS])
 def test_checks_pass_without_a_part(tmp_path: Path, part: documents.Section, database: str) -> None:
-    """With PostgreSQL, without the tests that start the service as a process: they take longest."""
+    """With PostgreSQL, without coverage and tests that start the service: they take longest."""
     project = set_up(tmp_path, database)
     follow_part(part, project)
     if database == "sqlite":
         check(project)
     else:
-        tests = "pytest --cov=app --cov-fail-under=100 -m 'not slow and not long'"
-        check(project, "ruff format --check", "ruff check", "mypy", "poe layers", tests)
+        check(project, "ruff format --check", "ruff check", "mypy", "poe layers", "poe test")
         remove_local_postgres(project)
 
 
