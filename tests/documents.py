@@ -140,7 +140,7 @@ def run_shell(script: str, project: Path, environment: Mapping[str, str]) -> str
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=600,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}"
