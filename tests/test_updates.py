@@ -148,7 +148,7 @@ def test_changed_service_keeps_its_changes(service: Service) -> None:
     own = {f"app/{layer}/book.py": f'"""Books: {layer}."""\n' for layer in ("models", "crud")}
     for name, text in own.items():
         (root / name).write_text(text, "utf-8")
-    replace(root / "app/api/v1/router.py", "\n", "\n# Books are here.\n")
+    replace(root / "app/api/v1/auth.py", "\n", "\n# Books are here.\n")
     with (root / "README.md").open("a", encoding="utf-8") as readme:
         readme.write("\n## Books\n\nWe sell them.\n")
     commit(root, "Sell books")
@@ -158,13 +158,13 @@ def test_changed_service_keeps_its_changes(service: Service) -> None:
     changed = git(root, "status", "--porcelain").splitlines()
     assert not [line for line in changed if re.match(r"U|.U|AA|DD|\?\?", line)], changed
     assert {name: (root / name).read_text("utf-8") for name in own} == own
-    assert "# Books are here." in (root / "app/api/v1/router.py").read_text("utf-8")
+    assert "# Books are here." in (root / "app/api/v1/auth.py").read_text("utf-8")
     readme_text = (root / "README.md").read_text("utf-8")
     assert readme_text.endswith("We sell them.\n")
     assert "Earlier" not in readme_text
     commit(root, "Update")
     differing = re.findall(r"^diff --git [^/]+/(\S+)", cruft_diff(root), re.MULTILINE)
-    assert sorted(differing) == ["README.md", "app/api/v1/router.py"]
+    assert sorted(differing) == ["README.md", "app/api/v1/auth.py"]
 
 
 def test_update_arrives_in_renamed_folders(template: Path, tmp_path: Path) -> None:
