@@ -199,9 +199,10 @@ def prepare() -> bool:
     # SHUTDOWN_DELAY is for load balancers, and there is none.
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "SHUTDOWN_DELAY": "0"}
     deadline = time.monotonic() + SECONDS_TO_START
-    compiling = started(PYTHON, "-c", COMPILE)
     preparing = started(PYTHON, "-c", PREPARE, **settings)
-    with compiling, preparing as (process, output):
+    compiling = started(PYTHON, "-c", COMPILE)
+    # In this order, the log ends with what has failed.
+    with preparing as (process, output), compiling:
         while (answer := get(f"http://127.0.0.1:{port}/readyz")) != "200":
             if process.poll() is not None:
                 commands = re.findall(r"(?m)^\$ (.+)", read(output))
