@@ -159,6 +159,12 @@ def test_summary_shows_the_next_steps(service: Service) -> None:
     assert service.output.isascii()
 
 
+def test_set_up_leaves_no_server_of_the_database_running(service: Service) -> None:
+    assert not (service.project / "var/postgres/cluster/data/postmaster.pid").exists()
+    log = (service.project / "var/setup.log").read_text("utf-8")
+    assert log.rstrip().endswith("(exit status 0)")  # not killed before it could close anything
+
+
 def test_secrets_are_only_in_a_private_file(service: Service) -> None:
     settings = service.settings()
 

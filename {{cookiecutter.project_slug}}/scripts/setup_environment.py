@@ -80,7 +80,11 @@ INSTALLER_VARIABLES = re.compile(
 # Does the rest in one Python: each start would import SQLAlchemy and the service again. PostgreSQL, if
 # it is the database of this checkout, starts once too.
 PREPARE = """
-import runpy, sys
+import runpy, signal, sys
+# uvicorn repeats the signal that has stopped it. That must not kill this process before the database
+# is closed: its server would go on.
+for name in {"SIGTERM", "SIGBREAK"} & {*dir(signal)}:
+    signal.signal(getattr(signal, name), lambda *_: sys.exit())
 print("$ open the database", flush=True)
 import alembic.config
 from app.core.config import get_settings
