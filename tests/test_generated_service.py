@@ -268,7 +268,9 @@ def test_benchmarks_measure_the_service(service: Service) -> None:
     assert [times.pages for times in pages.measure(service.project, 500)] == [6] * 4
 
     ((without, with_all),) = middleware.measure(service.project, 1, 20)
-    assert 0 < without < with_all
+    # So few requests can't show which is smaller.
+    assert without > 0
+    assert with_all > 0
 
 
 @pytest.mark.parametrize("service", ["sqlite-uv"], indirect=True)
