@@ -4,8 +4,9 @@ Nothing here reads the environment, `.env` or the database of development.
 """
 
 import asyncio
+import functools
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.application import create_app
 from app.core.config import Settings
@@ -72,10 +74,34 @@ def migrated_database_url(empty_database_url: URL) -> URL:
     return empty_database_url
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_engines() -> Iterator[Callable[..., AsyncEngine]]:
+    """Use each engine in many tests: a new one compiles all statements again.
+
+    A test closes its connections, and its event listeners end with it.
+    """
+    kept = functools.cache(make_engine)
+
+    def engine(*args: Any, **options: Any) -> AsyncEngine:
+        return kept(*args, **options).execution_options()  # a copy with listeners of its own
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.db.session.make_engine", engine)
+        yield engine
+
+
 @pytest.fixture
-async def database(migrated_database_url: URL) -> AsyncIterator[Database]:
+def own_engines(monkeypatch: pytest.MonkeyPatch, kept_engines: object) -> None:
+    """New engines, for a test that opens a database more than once at a time, or changes a dialect."""
+    monkeypatch.setattr("app.db.session.make_engine", make_engine)
+
+
+@pytest.fixture
+async def database(
+    migrated_database_url: URL, kept_engines: Callable[..., AsyncEngine]
+) -> AsyncIterator[Database]:
     """The database, emptied of the rows of earlier tests. Tests commit like the service does."""
-    engine = make_engine(migrated_database_url)
+    engine = kept_engines(migrated_database_url)
     async with engine.begin() as connection:
         for statement in delete_rows([*Base.metadata.tables.values()]):
             await connection.execute(statement)

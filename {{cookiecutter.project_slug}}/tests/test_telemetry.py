@@ -18,6 +18,9 @@ from app.dependencies.resources import Resources
 from app.dependencies.telemetry import start_telemetry
 from tests.support import USERS, client_of
 
+# The listener of errors belongs to an engine's dialect.
+pytestmark = pytest.mark.usefixtures("own_engines")
+
 NO_OPTIONS = CallbackOptions()
 
 

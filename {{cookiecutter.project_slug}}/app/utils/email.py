@@ -63,7 +63,12 @@ def _describe(mail: Mail, error: BaseException) -> dict[str, Any]:
 
 
 def _is_permanent(error: Exception) -> bool:
-    """Return whether the server rejected the mail for good (RFC 5321 section 4.2.1)."""
+    """Return whether the server rejected the mail for good (RFC 5321 section 4.2.1).
+
+    Also when it lacks an extension that the mail needs, such as SMTPUTF8 for an address.
+    """
+    if isinstance(error, aiosmtplib.SMTPNotSupported):
+        return True
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return all(_is_permanent(refusal) for refusal in error.recipients)
     return isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 500

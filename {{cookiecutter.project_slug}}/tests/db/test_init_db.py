@@ -40,7 +40,7 @@ async def test_superuser_is_created_once(settings: Settings, database: Database)
     assert user.is_verified
 
 
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("own_engines", "database")
 async def test_one_of_several_processes_creates_the_superuser(settings: Settings) -> None:
     outcomes = await asyncio.gather(*(create_first_superuser(settings) for _ in range(3)))
     assert sorted(outcomes) == [False, False, True]

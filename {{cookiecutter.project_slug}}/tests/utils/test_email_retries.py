@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -90,6 +91,16 @@ async def test_permanent_rejection_is_not_retried(
         await deliver(Mailer(changed(settings, smtp_port=port), retry_delays=(0,)))
     assert box.attempts == len(expected)
     assert levels(caplog) == expected
+
+
+async def test_address_that_the_server_can_never_take_is_not_retried(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server in tests has no SMTPUTF8."""
+    mail = replace(MAIL, to="d\u00f6rte@example.com")
+    await deliver(Mailer(settings, retry_delays=(3600,)), mail)
+    assert levels(caplog) == [logging.ERROR]
+    assert caplog.records[0].__dict__["reason"] == "SMTPNotSupported"
 
 
 @pytest.fixture
