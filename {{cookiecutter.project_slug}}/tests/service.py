@@ -29,14 +29,15 @@ class Service:
 
     def wait_until_alive(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                httpx2.get(f"{self.address}/livez")
-            except httpx2.TransportError:
-                assert time.monotonic() < deadline, self.log.read_text()
-                time.sleep(0.05)
-            else:
-                return
+        with httpx2.Client() as client:  # one for all: to make it takes longer than a request
+            while True:
+                try:
+                    client.get(f"{self.address}/livez")
+                except httpx2.TransportError:
+                    assert time.monotonic() < deadline, self.log.read_text()
+                    time.sleep(0.05)
+                else:
+                    return
 
 
 def environment(url: URL, **settings: str) -> dict[str, str]:
