@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dev import COMMANDS, ROOT, TEMPLATE, clean_environment, in_environment
+from tests.conftest import Bake
 from tests.support import BINARY, git
 
 DOCUMENTS = ["README.md", "DEVELOPERS.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
@@ -176,14 +177,17 @@ def test_documented_generation_works(tmp_path: Path) -> None:
     assert not (tmp_path / "order_desk/.git").exists()
 
 
-def test_tree_of_the_first_day_names_files_that_exist() -> None:
+def test_tree_of_the_first_day_names_the_files_of_a_service(bake: Bake) -> None:
     (tree,) = re.findall(r"```\n(my_service/\n.+?)```", text_of("README.md"), re.DOTALL)
     folder = ""
+    named = set()
     for line in tree.splitlines()[1:]:
         ((indent, names),) = re.findall(r"^([│├└─ ]+)([\w./-]+(?:, [\w./-]+)*)", line)
         inner = len(indent) > len("├── ")
         for name in names.split(", "):
-            path = f"{folder}{name}" if inner else name
-            assert (TEMPLATE / path).exists() or Path(path).parts[0] in MADE_LATER, path
+            path = Path(f"{folder}{name}" if inner else name)
+            assert (TEMPLATE / path).exists() or path.parts[0] in MADE_LATER, path
+            named.add(path.parts[0])
         if not inner:
             folder = names
+    assert {path.name for path in bake({}).iterdir()} == named - MADE_LATER
