@@ -18,11 +18,12 @@ from app.core.config import (
 )
 from app.dependencies.resources import Resources, open_resources
 from app.dependencies.telemetry import start_telemetry, telemetry_config
+from app.http.access_log import respect_access_log
 from app.http.docs import install_docs
 from app.http.middleware import middleware_stack
 from app.http.openapi import COMMON_PROBLEMS, install_openapi, operation_id
 from app.http.problems import install_error_handlers
-from app.http.server import report_missing_features, respect_access_log
+from app.http.server import report_missing_features
 from app.http.shutdown import shutdown
 from app.services.connection_service import warn_of_missing_connections
 

@@ -6,7 +6,6 @@ import sys
 import uvicorn
 
 from app.core.config import Environment, Settings
-from app.core.logging import access_logger
 from app.http.shutdown import shutdown
 
 logger = logging.getLogger(__name__)
@@ -29,13 +28,6 @@ def report_missing_features(settings: Settings, *, has_delay: bool) -> None:
             "Not started by `python -m app`, so features are missing; see docs/servers.md",
             extra={"missing": missing},
         )
-
-
-def respect_access_log() -> None:
-    """Log no requests if uvicorn was started with `--no-access-log`."""
-    server = getattr(shutdown.server_handler, "__self__", None)
-    if isinstance(server, uvicorn.Server) and not server.config.access_log:
-        access_logger.disabled = True
 
 
 def _missing_from_server() -> list[str]:

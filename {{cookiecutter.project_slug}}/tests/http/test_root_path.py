@@ -39,6 +39,14 @@ async def client_through(proxy: Proxy) -> AsyncIterator[UserClient]:
         yield client
 
 
+async def check_docs_page(client: UserClient, prefix: str) -> None:
+    page = await client.get(f"{prefix}/docs")
+    urls = re.findall(r"(?:(?:src|href)=\"|url: ')([^\"']+)", page.text)
+    assert urls
+    for url in urls:
+        assert (await client.get(urljoin(f"{prefix}/docs", url))).status_code == 200
+
+
 async def check(client: UserClient, prefix: str) -> None:
     """Use everything that names a path."""
     for method in ("GET", "HEAD"):
@@ -48,9 +56,7 @@ async def check(client: UserClient, prefix: str) -> None:
     body = {"email": "ada@example.com", "password": PASSWORD}
     response = await client.post(f"{prefix}{USERS}", json=body)
     assert response.headers["Location"] == f"{prefix}{USERS}/{response.json()['id']}"
-    page = await client.get(f"{prefix}/docs")
-    for url in re.findall(r"(?:(?:src|href)=\"|url: ')([^\"']+)", page.text):
-        assert (await client.get(urljoin(f"{prefix}/docs", url))).status_code == 200
+    await check_docs_page(client, prefix)
     where = f"http://test{prefix}/openapi.json"
     document = (await client.get(where)).json()
     server = urljoin(where, document["servers"][0]["url"])
@@ -87,9 +93,7 @@ async def test_prefix_may_look_like_the_path_of_a_route(app: FastAPI, strips: bo
 
 async def test_without_a_setting_addresses_are_relative(app: FastAPI) -> None:
     async for client in client_through(Proxy(app, prefix=PREFIX, strips=True)):
-        page = (await client.get(f"{PREFIX}/docs")).text
-        for url in re.findall(r"(?:(?:src|href)=\"|url: ')([^\"']+)", page):
-            assert (await client.get(urljoin(f"{PREFIX}/docs", url))).status_code == 200
+        await check_docs_page(client, PREFIX)
         where = f"{PREFIX}/openapi.json"
         document = (await client.get(where)).json()
         assert urljoin(where, document["servers"][0]["url"]) == f"{PREFIX}/"

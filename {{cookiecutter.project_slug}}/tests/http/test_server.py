@@ -8,8 +8,7 @@ import pytest
 import uvicorn
 
 from app.core.config import Settings
-from app.core.logging import access_logger
-from app.http.server import PROXIES, report_missing_features, respect_access_log
+from app.http.server import PROXIES, report_missing_features
 from app.http.shutdown import shutdown
 
 OURS = {"http": "app.http.protocol", "proxy_headers": False, "timeout_graceful_shutdown": 20}
@@ -66,14 +65,6 @@ def test_options_of_uvicorn_are_taken_into_account(
     serve_with_uvicorn(monkeypatch, **options)
     report_missing_features(settings, has_delay=True)
     assert (missing(caplog) if caplog.records else []) == expected
-
-
-@pytest.mark.parametrize("access_log", [True, False])
-def test_no_access_log_is_respected(monkeypatch: pytest.MonkeyPatch, access_log: bool) -> None:
-    monkeypatch.setattr(access_logger, "disabled", False)
-    serve_with_uvicorn(monkeypatch, access_log=access_log)
-    respect_access_log()
-    assert access_logger.disabled is not access_log
 
 
 @pytest.mark.parametrize("settings_values", [{"environment": "development"}])
