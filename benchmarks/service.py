@@ -79,6 +79,14 @@ class Result:
     failed: int
     cpu_us: float
     memory_mib: float
+    start_seconds: float
+
+
+@dataclass(frozen=True)
+class Server:
+    pid: int
+    port: int
+    start_seconds: float  # from the start of the process to the first 200
 
 
 def processes(pid: int) -> list[int]:
@@ -116,13 +124,14 @@ def pin(pid: int, *, to_first: bool) -> None:
 
 
 @contextmanager
-def serving(subject: Subject, workers: int, log: Path) -> Iterator[tuple[int, int]]:
-    """Run a subject; yield its process id and port."""
+def serving(subject: Subject, workers: int, log: Path) -> Iterator[Server]:
+    """Run a subject until the end of the block."""
     port = free_port(0)
     env = {**subject.env, "HOST": "127.0.0.1", "PORT": str(port), "WEB_CONCURRENCY": str(workers)}
     command = [part.replace("{port}", str(port)) for part in subject.command]
     command += ["--workers", str(workers)] if "{port}" in " ".join(subject.command) else []
     with log.open("a") as output:
+        began = time.monotonic()
         process = subprocess.Popen(command, env=env, stdout=output, stderr=output, cwd=env["CWD"])
         try:
             if workers == 1:
@@ -131,27 +140,25 @@ def serving(subject: Subject, workers: int, log: Path) -> Iterator[tuple[int, in
             while status(f"http://127.0.0.1:{port}/readyz") != 200:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise fatal(f"{subject.name} did not start:\n{log.read_text()[-4000:]}")
-                time.sleep(0.1)
-            yield process.pid, port
+                time.sleep(0.01)
+            yield Server(process.pid, port, time.monotonic() - began)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=START_SECONDS)
 
 
-def load(
-    requests: Path, port: int, pid: int, *, connections: int, seconds: float
-) -> dict[str, float]:
+def load(requests: Path, server: Server, *, connections: int, seconds: float) -> dict[str, float]:
     """Send the requests for some seconds; return what wrk says, and the CPU time of a request."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout=30s"]
-    command += ["-s", str(ROOT / "benchmarks" / "load.lua"), f"http://127.0.0.1:{port}"]
-    before = cpu_seconds(pid)
+    command += ["-s", str(ROOT / "benchmarks" / "load.lua"), f"http://127.0.0.1:{server.port}"]
+    before = cpu_seconds(server.pid)
     wrk = subprocess.Popen([*command, "--", str(requests)], stdout=subprocess.PIPE, text=True)
     pin(wrk.pid, to_first=False)
     output, _ = wrk.communicate(timeout=seconds + 60)
     if wrk.returncode != 0:
         raise fatal(f"wrk failed:\n{output}")
     said: dict[str, float] = json.loads(output.splitlines()[-1])
-    said["cpu"] = (cpu_seconds(pid) - before) / max(said["requests"], 1)
+    said["cpu"] = (cpu_seconds(server.pid) - before) / max(said["requests"], 1)
     return said
 
 
@@ -177,17 +184,17 @@ def measure(
         }
         for number in range(rounds + 1):
             for subject in subjects:
-                pid, port = servers[subject.name]
+                server = servers[subject.name]
                 requests = folder / "requests.tsv"
                 lines = (request.line() for request in subject.requests[route])
                 requests.write_text("\n".join(lines) + "\n")
                 if number == 0:  # warm up
-                    load(requests, port, pid, connections=min(connections, 32), seconds=1)
+                    load(requests, server, connections=min(connections, 32), seconds=1)
                     continue
                 said[subject.name].append(
-                    load(requests, port, pid, connections=connections, seconds=seconds)
+                    load(requests, server, connections=connections, seconds=seconds)
                 )
-                memory[subject.name] = memory_mib(pid)
+                memory[subject.name] = memory_mib(server.pid)
     results = []
     for name, values in said.items():
 
@@ -209,6 +216,7 @@ def measure(
                 failed=int(sum(value["failed"] for value in values)),
                 cpu_us=round(median("cpu") * 1e6),
                 memory_mib=round(memory[name], 1),
+                start_seconds=round(servers[name].start_seconds, 2),
             )
         )
     return results
@@ -239,8 +247,8 @@ def find_page(subject: Subject, number: int, folder: Path) -> str:
     """Return the path of a page of the service, found by following all pages before it."""
     token = subject.requests["current user"][0].token
     path = f"/api/v1/users?limit={PAGE_LIMIT}"
-    with serving(subject, 1, folder / "pages.log") as (_, port):
-        connection = HTTPConnection("127.0.0.1", port)
+    with serving(subject, 1, folder / "pages.log") as server:
+        connection = HTTPConnection("127.0.0.1", server.port)
         first = path
         for _ in range(number - 1):
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
@@ -368,7 +376,7 @@ def pin_postgres() -> None:
 def table(results: Sequence[Result]) -> str:
     lines = [
         f"{'route':14}{'workers':>8}{'conn.':>7}  {'subject':10}{'req/s':>8}{'ratio':>7}{'p50 ms':>9}"
-        f"{'p99 ms':>9}{'max ms':>9}{'503':>6}{'failed':>8}{'CPU us':>8}{'MiB':>7}"
+        f"{'p99 ms':>9}{'max ms':>9}{'503':>6}{'failed':>8}{'CPU us':>8}{'MiB':>7}{'start s':>9}"
     ]
     textbook = {
         (each.route, each.connections, each.workers): each.requests_per_second
@@ -383,7 +391,7 @@ def table(results: Sequence[Result]) -> str:
             f"{each.route:14}{each.workers:8}{each.connections:7}  {each.subject:10}"
             f"{each.requests_per_second:8,.0f}{ratio:7.2f}{each.p50_ms:9.1f}{each.p99_ms:9.1f}"
             f"{each.max_ms:9.1f}{each.rejected:6}{each.failed:8}{each.cpu_us:8,.0f}"
-            f"{each.memory_mib:7.0f}"
+            f"{each.memory_mib:7.0f}{each.start_seconds:9.2f}"
         )
     return "\n".join(lines)
 

@@ -60,7 +60,19 @@ def test_unknown_database_is_rejected() -> None:
 
 RESULTS = [
     service.Result(
-        "current user", name, 32, 1, speed, 1, 2, 3, rejected=0, failed=0, cpu_us=1, memory_mib=1
+        "current user",
+        name,
+        32,
+        1,
+        speed,
+        1,
+        2,
+        3,
+        rejected=0,
+        failed=0,
+        cpu_us=1,
+        memory_mib=1,
+        start_seconds=1,
     )
     for name, speed in (("service", 1500), ("textbook", 1000), ("raw", 3000))
 ]
