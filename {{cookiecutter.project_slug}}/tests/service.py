@@ -29,7 +29,7 @@ class Service:
 
     def wait_until_alive(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        with httpx2.Client() as client:  # one for all: to make it takes longer than a request
+        with httpx2.Client() as client:  # making a client takes longer than a request
             while True:
                 try:
                     client.get(f"{self.address}/livez")
