@@ -13,9 +13,9 @@ from app.crud.revision import find_revision
 from app.crud.server import Server, find_server
 from app.crud.user_session import find_key_expiries
 from app.db.errors import unavailable_reason
+from app.db.revisions import head_revision
 from app.db.session import Database
 from app.services.connection_service import describe_connections, has_enough_connections
-from app.services.health_service import head_revision
 from app.utils.email import check_smtp
 from app.utils.rate_limit import RateLimits
 

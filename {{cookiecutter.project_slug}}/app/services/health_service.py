@@ -1,25 +1,14 @@
 import asyncio
-from functools import cache
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.config import ROOT
 from app.core.exceptions import UnavailableError
 from app.crud.revision import find_revision
 from app.db.errors import describe_db_error
+from app.db.revisions import head_revision
 from app.db.session import ReadSession
 
 DATABASE_TIMEOUT_SECONDS = 1
-
-
-@cache
-def head_revision() -> str | None:
-    """Return the newest revision in alembic/versions: the one that this code was written for."""
-    # It takes a tenth of a second to import, and the service needs it only here.
-    from alembic.config import Config  # noqa: PLC0415 -- see above
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- see above
-
-    return ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head()
 
 
 async def check_ready(reader: ReadSession, *, is_stopping: bool) -> None:

@@ -11,11 +11,11 @@ from sqlalchemy import make_url, text
 
 from app.core.security import encode_access_token
 from app.crud.revision import IsWritable
+from app.db.revisions import head_revision
 from app.db.session import Database, ReadSession
 from app.dependencies.resources import Resources
 from app.http.shutdown import shutdown
 from app.services import health_service
-from app.services.health_service import head_revision
 from tests.support import assert_problem
 
 # Nothing listens on this port.

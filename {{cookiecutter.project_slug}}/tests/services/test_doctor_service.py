@@ -15,6 +15,7 @@ from app.core.config import Settings, SettingsError
 from app.core.exceptions import UnavailableError
 from app.crud.server import Server
 from app.db.base import utc_now
+from app.db.revisions import head_revision
 from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.models.user_session import RefreshToken
@@ -24,7 +25,6 @@ from app.services.doctor_service import (
     check_server,
     diagnose,
 )
-from app.services.health_service import head_revision
 from tests.services.findings import DEPLOYED, changed, find
 from tests.support import UserClient, request_refresh
 
