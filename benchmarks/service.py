@@ -281,6 +281,23 @@ def install_asyncpg(folder: Path) -> None:
         raise fatal("asyncpg could not be installed. The reason is above.")
 
 
+def install_runtime(project: Path, folder: Path) -> str:
+    """Install what the service needs in production, and return the path of its Python.
+
+    Packages for development would count otherwise: some libraries import others that are there.
+    """
+    uv = str(BIN / "uv")
+    python = str(folder / BIN.name / "python")
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    for command in (
+        [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
+        [*install, "-r", str(project / "requirements.txt")],
+    ):
+        if subprocess.run(command, env=clean_environment(), check=False).returncode:
+            raise fatal("the service's packages could not be installed. The reason is above.")
+    return python
+
+
 def reference_database(project: Path, service_url: str, folder: Path) -> str:
     """Return the address of an empty database for the reference apps, on the service's server."""
     scheme, _, rest = service_url.partition("://")
@@ -316,6 +333,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
     try:
         opened = json.loads(holder.stdout.readline())
         install_asyncpg(folder / "asyncpg")
+        python = install_runtime(project, folder / "runtime")
         reference = reference_database(project, opened["url"], folder)
         reference_env = {
             **env,
@@ -323,7 +341,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
             "PYTHONPATH": os.pathsep.join([str(INSIDE), str(folder / "asyncpg")]),
         }
         filled = subprocess.run(
-            [program(project, "python"), str(INSIDE / "reference_textbook.py"), str(USERS)],
+            [python, str(INSIDE / "reference_textbook.py"), str(USERS)],
             env=reference_env,
             stdout=subprocess.PIPE,
             check=True,
@@ -331,7 +349,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
         pin_postgres()
         service = Subject(
             "service",
-            [program(project, "python"), "-m", "app"],
+            [python, "-m", "app"],
             env,
             requests_of(opened["tokens"], "/api/v1", empty="/livez", page="", log_in="/auth/token"),
         )
@@ -343,7 +361,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
             Subject(
                 name,
                 [
-                    *(program(project, "python"), "-m", "uvicorn", f"reference_{name}:app"),
+                    *(python, "-m", "uvicorn", f"reference_{name}:app"),
                     *("--port", "{port}", "--no-access-log"),
                 ],
                 reference_env,
