@@ -350,7 +350,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
         service = Subject(
             "service",
             [python, "-m", "app"],
-            env,
+            {**env, "DATABASE_URL": opened["url"]},
             requests_of(opened["tokens"], "/api/v1", empty="/livez", page="", log_in="/auth/token"),
         )
         page = find_page(service, 1000, folder)

@@ -1,12 +1,18 @@
 """Serve the application in production: `python -m app`."""
 
+import gc
 import sys
+
+gc.disable()  # app/main.py has the reason
 
 import uvicorn
 
 from app.core.config import get_settings
 from app.core.limits import KEEP_ALIVE_SECONDS
 from app.core.logging import configure_logging
+
+gc.freeze()
+gc.enable()
 
 
 def main() -> None:

@@ -1,18 +1,17 @@
 """E-mail verification and password reset, for services with EMAIL_ENABLED."""
 
-from fastapi import APIRouter, Response, status
+from fastapi import Response, status
 
 from app.core.exceptions import TooManyAttemptsError
 from app.dependencies.mail import AccountServiceDep, OutboxDep
 from app.dependencies.rate_limit import RateLimitByIP
 from app.http.openapi import problems
-from app.http.strict_json import JSONRoute
+from app.http.router import Router
 from app.schemas.account import EmailRequest, EmailVerification, PasswordReset
 
-router = APIRouter(
+router = Router(
     prefix="/auth",
     tags=["auth"],
-    route_class=JSONRoute,
     dependencies=[RateLimitByIP],
     responses=problems(TooManyAttemptsError),
 )

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, status
+from fastapi import Depends, status
 from fastapi.security import OAuth2PasswordRequestForm
 
 from app.core.exceptions import (
@@ -16,10 +16,10 @@ from app.dependencies.rate_limit import RateLimitByIP
 from app.dependencies.services import AuthServiceDep
 from app.http.forms import FormBody
 from app.http.openapi import problems
-from app.http.strict_json import JSONRoute
+from app.http.router import Router
 from app.schemas.token import RefreshRequest, TokenRead
 
-router = APIRouter(prefix="/auth", tags=["auth"], route_class=JSONRoute)
+router = Router(prefix="/auth", tags=["auth"])
 
 
 @router.post(

@@ -1,7 +1,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import Query, Request, Response, status
 
 from app.core.exceptions import (
     EmailTakenError,
@@ -18,7 +18,7 @@ from app.dependencies.rate_limit import RateLimitByIP
 from app.dependencies.services import UserReaderDep, UserServiceDep
 from app.http.links import add_next_link
 from app.http.openapi import CREATED, PAGE, problems
-from app.http.strict_json import JSONRoute
+from app.http.router import Router
 from app.models.user import User
 from app.schemas.page import Page
 from app.schemas.user import (
@@ -30,7 +30,7 @@ from app.schemas.user import (
     UserUpdate,
 )
 
-router = APIRouter(prefix="/users", tags=["users"], route_class=JSONRoute)
+router = Router(prefix="/users", tags=["users"])
 
 
 @router.post(

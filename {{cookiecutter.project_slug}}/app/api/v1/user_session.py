@@ -1,15 +1,16 @@
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import status
 
 from app.core.exceptions import NotFoundError
 from app.dependencies.current_user import CurrentUserSession
 from app.dependencies.get_db import ReadSessionDep, SessionDep
 from app.http.openapi import problems
+from app.http.router import Router
 from app.schemas.user_session import UserSessionRead
 from app.services import user_session_service
 
-router = APIRouter(prefix="/users/me/sessions", tags=["users"])
+router = Router(prefix="/users/me/sessions", tags=["users"])
 
 
 @router.get("")
