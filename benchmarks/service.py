@@ -335,6 +335,7 @@ def prepared(project: Path, database: str, folder: Path) -> Iterator[list[Subjec
         **clean_environment(),
         "CWD": str(project),
         "LOG_LEVEL": "INFO",
+        "LOG_FORMAT": "json",  # as in production
         "SHUTDOWN_DELAY": "0",
         "ALLOW_SIGNUP": "true",
     }
