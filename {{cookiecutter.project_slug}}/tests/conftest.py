@@ -6,7 +6,7 @@ Nothing here reads the environment, `.env` or the database of development.
 import asyncio
 import functools
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from app.db.engine import make_engine
 from app.db.local import local_database
 from app.db.session import Database
 from app.dependencies.resources import Resources, open_resources
-from app.models.user import User
 from tests.db.rows import delete_rows
 from tests.support import (
     LifespanState,
@@ -35,6 +34,12 @@ from tests.support import (
 )
 
 pytest_plugins = ["tests.mailbox"]
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Run one process more than there are processors: some tests wait most of the time."""
+    return (yield) + 1
 
 
 if sys.platform == "win32":  # pragma: no cover -- other systems keep the default loop
@@ -175,21 +180,16 @@ async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.fixture
-async def ada(app: FastAPI) -> AsyncIterator[UserClient]:
+async def ada(app: FastAPI, resources: Resources) -> AsyncIterator[UserClient]:
     """Ada, a signed-in user."""
     async with client_of(app) as client:
-        await client.sign_up("ada@example.com")
-        await client.sign_in()
+        await client.store_account(resources, "ada@example.com")
         yield client
 
 
 @pytest.fixture
-async def root(app: FastAPI, database: Database) -> AsyncIterator[UserClient]:
+async def root(app: FastAPI, resources: Resources) -> AsyncIterator[UserClient]:
     """Root, a signed-in superuser."""
     async with client_of(app) as client:
-        await client.sign_up("root@example.com")
-        async with database.session.begin() as session:
-            user = await session.get_one(User, client.user_id)
-            user.is_superuser = True
-        await client.sign_in()
+        await client.store_account(resources, "root@example.com", is_superuser=True)
         yield client

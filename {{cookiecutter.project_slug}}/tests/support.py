@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -22,6 +23,7 @@ from sqlalchemy import URL, Connection, QueuePool, event
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core import event_loop
+from app.core.client import Client
 from app.core.config import ROOT, Settings
 from app.core.passwords import PasswordHasher, PasswordPolicy
 from app.db.engine import make_migration_engine
@@ -29,6 +31,8 @@ from app.db.session import Database
 from app.dependencies.resources import Resources
 from app.http.middleware import RequestMiddleware
 from app.models.user import User
+from app.schemas.user import UserRead
+from app.services.auth_service import AuthService
 
 Result = TypeVar("Result")
 
@@ -79,6 +83,9 @@ class TestSettings(Settings):
 _THREADS = ThreadPoolExecutor(8)
 
 
+_CHEAP_ARGON2 = argon2.PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
+
+
 class _CheapPasswordHasher(PasswordHasher):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -92,8 +99,12 @@ def cheap_password_hasher(settings: Settings, **arguments: Any) -> PasswordHashe
     """Hash with parameters that protect nothing, in a fraction of the time."""
     # The passwords of tests may contain the name of this service.
     policy = replace(PasswordPolicy.from_settings(settings), service_name="Analytical Engine")
-    argon2_hasher = argon2.PasswordHasher(time_cost=1, memory_cost=16, parallelism=1)
-    return _CheapPasswordHasher(policy, argon2_hasher, **{"max_wait": 30, **arguments})
+    return _CheapPasswordHasher(policy, _CHEAP_ARGON2, **{"max_wait": 30, **arguments})
+
+
+@cache
+def hash_cheaply(password: str) -> str:
+    return _CHEAP_ARGON2.hash(password)
 
 
 class PausableArgon2(argon2.PasswordHasher):
@@ -229,6 +240,24 @@ class UserClient(httpx2.AsyncClient):
         email: str = self.user["email"]
         return email
 
+    async def store_account(self, resources: Resources, email: str, **values: Any) -> None:
+        """Sign in with a new account that has PASSWORD, without requests and mails, which take longer."""
+        database = resources.database
+        async with database.session.begin() as session:
+            user = make_user(email, hashed_password=hash_cheaply(PASSWORD), **values)
+            session.add(user)
+            await session.flush()
+            service = AuthService(
+                session,
+                database.read_session,
+                resources.settings,
+                resources.password_hasher,
+                resources.rate_limits,
+            )
+            tokens = await service.open_session(user.id, Client("test", "127.0.0.1"))
+        self.user = UserRead.model_validate(user).model_dump(mode="json")
+        self._use(tokens.model_dump(mode="json"))
+
     async def sign_up(self, email: str, password: str = PASSWORD) -> None:
         response = await self.post(USERS, json=sign_up_body(email, password))
         assert response.status_code == 201, response.text
@@ -237,8 +266,11 @@ class UserClient(httpx2.AsyncClient):
     async def sign_in(self, password: str = PASSWORD) -> None:
         response = await request_token(self, self.email, password)
         assert response.status_code == 200, response.text
-        self.tokens = response.json()
-        self.headers["Authorization"] = f"Bearer {self.tokens['access_token']}"
+        self._use(response.json())
+
+    def _use(self, tokens: dict[str, Any]) -> None:
+        self.tokens = tokens
+        self.headers["Authorization"] = f"Bearer {tokens['access_token']}"
 
     async def is_signed_in(self) -> bool:
         """Return whether the access token works."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 import httpx2
 import jwt
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import update
 
@@ -25,6 +26,7 @@ from tests.support import (
     USERS,
     UserClient,
     assert_problem,
+    client_of,
     request_token,
     without_request_id,
 )
@@ -46,8 +48,11 @@ async def use(client: httpx2.AsyncClient, path: str, token: str) -> httpx2.Respo
 
 
 async def test_link_of_the_sign_up_mail_verifies_the_address_once(
-    ada: UserClient, mailbox: Mailbox, security_log: Recorder
+    app: FastAPI, mailbox: Mailbox, security_log: Recorder
 ) -> None:
+    ada = client_of(app)
+    await ada.sign_up("ada@example.com")
+    await ada.sign_in()
     (mail,) = await mailbox.wait_for(1)
     assert mail["To"] == "ada@example.com"
     html = mail.get_body(("html",))
@@ -65,7 +70,7 @@ async def test_verification_mail_can_be_requested_again(
 ) -> None:
     response = await client.post(f"{AUTH}/verify-email/request", json={"email": "ADA@example.com"})
     assert response.status_code == 202
-    _, mail = await mailbox.wait_for(2)
+    (mail,) = await mailbox.wait_for(1)
     assert (await use(client, "verify-email", token_in(mail))).status_code == 204
     assert await is_verified(ada)
 
@@ -73,10 +78,10 @@ async def test_verification_mail_can_be_requested_again(
 async def test_new_address_is_verified_only_by_its_own_mail(
     ada: UserClient, mailbox: Mailbox
 ) -> None:
-    (old,) = await mailbox.wait_for(1)
+    old = await token_for(ada, mailbox, ada.email, "verify-email")
     await ada.patch(ME, json={"email": "new@example.com"})
     (new,) = await mailbox.wait_for(1, to="new@example.com")
-    assert_problem(await use(ada, "verify-email", token_in(old)), 422, "invalid-token")
+    assert_problem(await use(ada, "verify-email", old), 422, "invalid-token")
     assert not await is_verified(ada)
     assert (await use(ada, "verify-email", token_in(new))).status_code == 204
     assert await is_verified(ada)
@@ -197,11 +202,12 @@ async def test_deactivated_user_cannot_use_a_token(
 async def test_other_changes_keep_tokens_valid(
     ada: UserClient, mailbox: Mailbox, path: str
 ) -> None:
+    verification = await token_for(ada, mailbox, ada.email, "verify-email")
     token = await token_for(ada, mailbox, ada.email, path)
     change = {"full_name": "Ada", "email": ada.email}
     assert (await ada.patch(ME, json=change)).status_code == 200
     if path == "password-reset":
-        await use(ada, "verify-email", token_in(mailbox.messages()[0]))
+        await use(ada, "verify-email", verification)
         assert await is_verified(ada)
     assert (await use(ada, path, token)).status_code == 204
 
@@ -235,12 +241,13 @@ async def test_unknown_address_gets_the_same_answer_and_no_mail(
     ]
     assert known == unknown
     await resources.mailer.close()
-    assert [mail["To"] for mail in mailbox.messages()] == [ada.email] * 2
+    assert [mail["To"] for mail in mailbox.messages()] == [ada.email]
 
 
 async def test_address_changed_during_its_verification_is_unverified(
     ada: UserClient, mailbox: Mailbox
 ) -> None:
+    await ada.post(f"{AUTH}/verify-email/request", json={"email": ada.email})
     for number in range(1, 6):
         token = token_in((await mailbox.wait_for(number))[-1])
         email = f"ada{number}@example.com"
