@@ -1,11 +1,11 @@
 """Compare a generated service with an app from the tutorials and with one on the bare driver.
 
 All have the same routes and 10,000 users. Each measurement is a few seconds of load by `wrk`; for
-each route, the subjects are measured alternately, and the median of the rounds counts. A server with
-one worker has the first processor to itself, and PostgreSQL and the load share the others, where the
-system allows that. Every feature of the service is on, and its log goes to a file; only sign-up and login
-are measured without rate limits, which would reject them. Needs Linux and wrk
-(`apt-get install wrk`).
+each route, the subjects are measured alternately, and the median of the rounds counts. A server
+with one worker has the first processor to itself, and PostgreSQL and the load share the others,
+where the system allows that. Every feature of the service is on, and its log goes to a file; only
+sign-up and login are measured without rate limits, which would reject them. No packages for
+development are installed. Needs Linux and wrk (`apt-get install wrk`).
 """
 
 from __future__ import annotations

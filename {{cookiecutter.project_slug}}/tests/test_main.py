@@ -1,5 +1,6 @@
 """The ways into the application: `app.application`, `app.main` and `python -m app`."""
 
+import gc
 import inspect
 import os
 import subprocess
@@ -42,9 +43,14 @@ def test_create_app_is_importable_without_settings() -> None:
 
 @pytest.mark.slow
 def test_app_main_has_the_application() -> None:
-    done = run("from app.main import app; print(app.title)", ENVIRONMENT="development")
+    code = "import gc; from app.main import app; assert gc.isenabled(); print(app.title)"
+    done = run(code, ENVIRONMENT="development")
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_garbage_is_collected_after_python_m_app_is_imported() -> None:
+    assert gc.isenabled()
 
 
 @pytest.mark.slow

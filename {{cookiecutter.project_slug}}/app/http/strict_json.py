@@ -76,7 +76,7 @@ class StrictRequest(Request):
 
 
 class JSONRoute(APIRoute):
-    """The class of all routes that take a body: `APIRouter(route_class=JSONRoute)`."""
+    """The class of all routes that take a body. `Router` (app/http/router.py) has it by default."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()

@@ -49,4 +49,4 @@ def kill_server(directory: Path) -> None:
     process.kill()
     with suppress(psutil.NoSuchProcess):
         while process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)  # pragma: no cover -- may be gone already
+            time.sleep(0.01)  # pragma: no cover -- it may have ended already

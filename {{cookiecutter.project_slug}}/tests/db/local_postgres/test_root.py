@@ -34,7 +34,7 @@ def as_root(new_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert sys.platform != "win32"
     system = new_directory.parent / "system"
     monkeypatch.setattr(module, "_SYSTEM_DIRECTORY", system)
-    if os.geteuid():  # pragma: no cover -- root plays itself
+    if os.geteuid():  # pragma: no cover -- root needs no pretence
         monkeypatch.setattr(module, "_is_root", lambda: True)
         monkeypatch.setattr(module, "_system_account", lambda: (os.getuid(), os.getgid()))
         monkeypatch.setattr(module, "_account", lambda user, group: {"user": user, "group": group})
