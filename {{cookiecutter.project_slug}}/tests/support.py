@@ -241,7 +241,7 @@ class UserClient(httpx2.AsyncClient):
         return email
 
     async def store_account(self, resources: Resources, email: str, **values: Any) -> None:
-        """Sign in with a new account that has PASSWORD, without requests and mails, which take longer."""
+        """Store an account with PASSWORD and sign in, without requests and mails, which take longer."""
         database = resources.database
         async with database.session.begin() as session:
             user = make_user(email, hashed_password=hash_cheaply(PASSWORD), **values)

@@ -113,7 +113,7 @@ class PasswordPolicy:
 
 
 def _random_hash(hasher: argon2.PasswordHasher) -> str:
-    """Return what *hasher* could have made of a password that nobody knows, in no time."""
+    """Return a hash with the costs of *hasher*, for which nobody knows a password."""
 
     def random(length: int) -> str:
         return base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")

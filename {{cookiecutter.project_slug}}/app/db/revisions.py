@@ -29,3 +29,12 @@ def head_revision(folder: Path = VERSIONS) -> str | None:
                     names = [found] if isinstance(found, str) else found or ()
                     (revisions if name == "revision" else parents).update(names)
     return ", ".join(sorted(revisions - parents)) or None
+
+
+def find_mismatch(revision: str | None) -> tuple[str, str] | None:
+    """Return why this code can't use a database at *revision*, and the command that helps."""
+    head = head_revision()
+    if revision == head:
+        return None
+    command = "alembic merge heads" if head and "," in head else "alembic upgrade head"
+    return f"the database is at revision {revision}, but this code needs {head}", command

@@ -13,7 +13,7 @@ from app.crud.revision import find_revision
 from app.crud.server import Server, find_server
 from app.crud.user_session import find_key_expiries
 from app.db.errors import unavailable_reason
-from app.db.revisions import head_revision
+from app.db.revisions import find_mismatch
 from app.db.session import Database
 from app.services.connection_service import describe_connections, has_enough_connections
 from app.utils.email import check_smtp
@@ -88,9 +88,8 @@ async def _check_database(settings: Settings, database: Database) -> AsyncIterat
     if not is_writable:
         fix = "List all hosts in DATABASE_URL, with target_session_attrs=read-write"
         yield Finding("database", "error", "the server is read-only", fix)
-    if revision != head_revision():
-        text = f"the database is at revision {revision}, but this code needs {head_revision()}"
-        yield Finding("migrations", "error", text, "alembic upgrade head")
+    if mismatch := find_mismatch(revision):
+        yield Finding("migrations", "error", *mismatch)
         return
     yield Finding("migrations", "ok", f"the database is at revision {revision}")
     async for finding in _check_keys(settings, database):

@@ -5,7 +5,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.exceptions import UnavailableError
 from app.crud.revision import find_revision
 from app.db.errors import describe_db_error
-from app.db.revisions import head_revision
+from app.db.revisions import find_mismatch
 from app.db.session import ReadSession
 
 DATABASE_TIMEOUT_SECONDS = 1
@@ -22,8 +22,8 @@ async def check_ready(reader: ReadSession, *, is_stopping: bool) -> None:
         raise UnavailableError(
             "The database does not answer.", retry_after=1, reason=describe_db_error(error)
         ) from None
-    if revision != head_revision():
-        reason = f"the database is at revision {revision}, run `alembic upgrade head`"
+    if mismatch := find_mismatch(revision):
+        reason = "{}; run `{}`".format(*mismatch)
         raise UnavailableError("The database is not migrated.", retry_after=5, reason=reason)
     if not is_writable:
         reason = "the database server, or the file of SQLite, is read-only"

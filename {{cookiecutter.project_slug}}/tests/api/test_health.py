@@ -76,13 +76,16 @@ async def test_service_is_unready_while_it_shuts_down(
 
 
 async def test_service_is_unready_until_the_database_is_migrated(
-    client: httpx2.AsyncClient, database: Database
+    client: httpx2.AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with database.session.begin() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = 'older'"))
     try:
         problem = assert_problem(await client.get("/readyz"), 503, "unavailable")
         assert problem["detail"] == "The database is not migrated."
+        reason = f"the database is at revision older, but this code needs {head_revision()}"
+        (record,) = caplog.records
+        assert record.__dict__["reason"] == f"{reason}; run `alembic upgrade head`"
     finally:
         async with database.session.begin() as session:
             await session.execute(

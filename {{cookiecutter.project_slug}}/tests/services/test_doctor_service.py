@@ -14,6 +14,7 @@ from app import manage
 from app.core.config import Settings, SettingsError
 from app.core.exceptions import UnavailableError
 from app.crud.server import Server
+from app.db import revisions
 from app.db.base import utc_now
 from app.db.revisions import head_revision
 from app.db.session import Database
@@ -79,13 +80,17 @@ async def test_database_without_tables_needs_migrations(settings: Settings, tmp_
 
 
 @pytest.mark.usefixtures("database")
-async def test_older_revision_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_service, "head_revision", lambda: "newer")
+@pytest.mark.parametrize(
+    ("head", "fix"), [("newer", "alembic upgrade head"), ("newer, other", "alembic merge heads")]
+)
+async def test_older_revision_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, head: str, fix: str
+) -> None:
+    monkeypatch.setattr(revisions, "head_revision", lambda: head)
     (finding,) = await find(settings, "migrations")
-    assert (
-        finding.text == f"the database is at revision {head_revision()}, but this code needs newer"
-    )
-    assert finding.fix == "alembic upgrade head"
+    own = head_revision()
+    assert finding.text == f"the database is at revision {own}, but this code needs {head}"
+    assert finding.fix == fix
 
 
 @pytest.mark.usefixtures("database")
