@@ -43,7 +43,7 @@ def test_create_app_is_importable_without_settings() -> None:
 
 @pytest.mark.slow
 def test_app_main_has_the_application() -> None:
-    code = "import gc; from app.main import app; assert gc.isenabled(); print(app.title)"
+    code = "import gc\nfrom app.main import app\nassert gc.isenabled()\nprint(app.title)"
     done = run(code, ENVIRONMENT="development")
     assert done.returncode == 0, done.stderr
     assert done.stdout

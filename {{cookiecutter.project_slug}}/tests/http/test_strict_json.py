@@ -51,4 +51,4 @@ async def test_every_route_with_a_body_is_strict(app: FastAPI) -> None:
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, APIRoute) and route.body_field is not None:
-            assert isinstance(route, JSONRoute), f"{route.path}: its router is no `Router`"
+            assert isinstance(route, JSONRoute), f"{route.path}: its router is not a `Router`"
